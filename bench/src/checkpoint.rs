@@ -1,0 +1,148 @@
+//! What checkpoints cost while training: the same run with one every ten steps and with none.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+
+use crate::bed::binary;
+use crate::figure::Settings;
+use crate::pairs::{interleave, median};
+use crate::row::{Row, load};
+
+/// Steps at the start that are not counted: caches and buffers are filled there.
+const WARM_STEPS: u64 = 10;
+
+/// C1: how much longer steps take, in percent, with a checkpoint every ten of them.
+///
+/// What limits it: copying weights and optimiser out at the boundary, and the processor time of hashing and writing them,
+/// which on a machine with few cores is taken from training.
+pub fn overhead(settings: &Settings) -> anyhow::Result<Vec<Row>> {
+    let models = [
+        ("C1 checkpoint every 10 steps, cnn", "cnn.yaml"),
+        (
+            "C1 checkpoint every 10 steps, transformer",
+            "transformer.yaml",
+        ),
+    ];
+    models
+        .iter()
+        .map(|(name, spec)| one(name, spec, settings))
+        .collect()
+}
+
+fn one(name: &str, spec: &str, settings: &Settings) -> anyhow::Result<Row> {
+    let before = load();
+    let spec = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("specs")
+        .join(spec);
+    let with = || step_ms(&spec, "10 steps");
+    let without = || step_ms(&spec, "never");
+    let pairs = interleave(settings.pairs, with, without)?;
+    let percent: Vec<f64> = pairs
+        .iter()
+        .map(|(with, without)| (with / without - 1.0) * 100.0)
+        .collect();
+    eprintln!("  median overhead {:.2} %", median(&percent));
+    Ok(Row::alone(
+        name,
+        "% longer steps",
+        &percent,
+        before.max(load()),
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+struct Metric {
+    key: String,
+    step: u64,
+    time: String,
+}
+
+/// Trains once in a fleet of its own and answers with the milliseconds a step took.
+fn step_ms(spec: &Path, every: &str) -> anyhow::Result<f64> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let set = format!("checkpoint.every={every}");
+    bonfire(
+        &data,
+        &[
+            "run",
+            &spec.to_string_lossy(),
+            "--workers",
+            "1",
+            "--slots",
+            "1",
+            "--set",
+            &set,
+            "-o",
+            "json",
+        ],
+    )?;
+    let metrics = bonfire(&data, &["trial", "metrics", "last/0", "-o", "json"])?;
+    let metrics: Vec<Metric> = serde_json::from_slice(&metrics)?;
+    let losses = metrics
+        .iter()
+        .filter(|m| m.key == "train.loss" && m.step > WARM_STEPS);
+    let mut marks: Vec<(u64, f64)> = losses
+        .map(|m| Ok((m.step, milliseconds(&m.time)?)))
+        .collect::<anyhow::Result<_>>()?;
+    marks.sort_by_key(|(step, _)| *step);
+    let (first, last) = (
+        marks.first().context("no steps were reported")?,
+        marks.last().context("no steps")?,
+    );
+    ensure!(
+        last.0 > first.0 + 100,
+        "only {} steps were reported",
+        last.0
+    );
+    Ok((last.1 - first.1) / (last.0 - first.0) as f64)
+}
+
+fn bonfire(data: &PathBuf, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let output = Command::new(binary()?)
+        .args(arguments)
+        .arg("--data")
+        .arg(data)
+        .env_remove("BONFIRE_COORDINATOR")
+        .stdin(Stdio::null())
+        .output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "bonfire {arguments:?}: {}\n{error}",
+        output.status
+    );
+    Ok(output.stdout)
+}
+
+/// Milliseconds since midnight of an RFC 3339 time in UTC, such as `2026-01-02T03:04:05.678Z`. A run over midnight is wrong
+/// by a day, which shows.
+fn milliseconds(time: &str) -> anyhow::Result<f64> {
+    let parse = || -> Option<f64> {
+        let clock = time.split('T').nth(1)?.strip_suffix('Z')?;
+        let mut parts = clock.split(':');
+        let (hours, minutes, seconds) = (parts.next()?, parts.next()?, parts.next()?);
+        let hours: f64 = hours.parse().ok()?;
+        let minutes: f64 = minutes.parse().ok()?;
+        let seconds: f64 = seconds.parse().ok()?;
+        Some(((hours * 60.0 + minutes) * 60.0 + seconds) * 1e3)
+    };
+    parse().with_context(|| format!("{time:?} is not a time in UTC"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn times_are_read_to_the_millisecond() {
+        assert_eq!(milliseconds("2026-01-02T00:01:05.678Z").unwrap(), 65_678.0);
+        assert_eq!(milliseconds("2026-01-02T01:00:00Z").unwrap(), 3_600_000.0);
+        assert!(milliseconds("yesterday").is_err());
+        assert!(milliseconds("2026-01-02T01:00Z").is_err());
+    }
+}

@@ -1,0 +1,5 @@
+//! `bonfire-bench [GROUP [ID ...]]`: one JSON object a line.
+
+fn main() -> std::process::ExitCode {
+    bonfire_bench::main()
+}

@@ -1,0 +1,67 @@
+//! Flags of the `trial` verbs.
+
+use clap::{Args, Subcommand};
+
+use super::{LocalArgs, parse_override};
+
+#[derive(Debug, Subcommand)]
+pub enum TrialVerb {
+    /// The trials of a sweep
+    #[command(after_help = "Example:\n  bonfire trial list last")]
+    List(super::sweep::Named),
+    /// A trial with its attempts, spec and checkpoints
+    #[command(after_help = "Example:\n  bonfire trial show digits-k2f/17 -o json")]
+    Show(Named),
+    /// What its executors wrote
+    #[command(after_help = "Example:\n  bonfire trial logs digits-k2f/17")]
+    Logs(Named),
+    /// Its metric series
+    #[command(after_help = "Example:\n  bonfire trial metrics digits-k2f/17 --key valid.accuracy")]
+    Metrics(Metrics),
+    /// End it; it keeps its value and its checkpoints
+    #[command(after_help = "Example:\n  bonfire trial stop digits-k2f/17")]
+    Stop(Named),
+    /// Go on from its last checkpoint
+    #[command(after_help = "Example:\n  bonfire trial resume digits-k2f/17")]
+    Resume(ResumeTrial),
+    /// A new trial from one of its checkpoints, with other values
+    #[command(after_help = "Examples:\n  bonfire trial fork digits-k2f/17 --set optimizer.lr=1e-4\n  bonfire trial fork digits-k2f/17@1200 --set optimizer.lr=1e-4")]
+    Fork(ForkTrial),
+    /// What happened to it, and what it waits for
+    #[command(after_help = "Example:\n  bonfire trial why digits-k2f/17")]
+    Why(Named),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Named {
+    /// A trial: SWEEP/NUMBER, or last
+    pub trial: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Metrics {
+    /// A trial: SWEEP/NUMBER, or last
+    pub trial: String,
+    /// Only this metric; may be repeated
+    #[arg(long = "key", value_name = "METRIC")]
+    pub keys: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ResumeTrial {
+    /// A trial: SWEEP/NUMBER, or last
+    pub trial: String,
+    #[command(flatten)]
+    pub local: LocalArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ForkTrial {
+    /// A trial, SWEEP/NUMBER (its latest checkpoint), or a checkpoint, SWEEP/NUMBER@STEP
+    pub trial: String,
+    /// Another value for a parameter; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override)]
+    pub overrides: Vec<(String, String)>,
+    #[command(flatten)]
+    pub local: LocalArgs,
+}

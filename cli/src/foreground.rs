@@ -1,0 +1,266 @@
+//! Training in the foreground: a fleet in this process where none is named, a sweep followed to its end, Ctrl-C.
+
+use std::time::Duration;
+
+use bonfire_domain::command::SweepAction;
+use bonfire_domain::view::{SweepDocument, SweepRow};
+use bonfire_proto::client::{ClientError, Watch};
+use bonfire_proto::wire::ControlSweep;
+use tokio::time::Instant;
+
+use crate::args::{Global, LocalArgs};
+use crate::connect::{Link, Need, is_gone};
+use crate::documents;
+use crate::local::Workers;
+use crate::output::errors::{Exit, Failure};
+use crate::output::progress::{Glance, Live};
+use crate::output::{Output, say};
+use crate::signals::Signals;
+
+/// How long running trials may take to save after Ctrl-C.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long a fleet may be gone before a follower gives up.
+const GONE_MAX: Duration = Duration::from_secs(120);
+const GONE_PAUSE: Duration = Duration::from_millis(500);
+/// Sweeps with more trials are followed by their counts alone.
+const TRIALS_MAX: u32 = 256;
+
+/// A fleet, the workers that this process adds to it, and the user's signals.
+pub struct Foreground {
+    pub link: Link,
+    pub output: Output,
+    pub signals: Signals,
+    local: LocalArgs,
+    workers: Option<Workers>,
+}
+
+/// What Ctrl-C does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Pauses the sweep, which saves what runs.
+    Pause,
+    /// Stops looking; the sweep goes on.
+    Detach,
+}
+
+/// Why following came to its end, with the sweep as it then was.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// It ended by itself.
+    Ended(SweepDocument),
+    /// It is paused and nothing of it runs, or nothing was waited for any longer.
+    Paused(SweepDocument),
+    /// The user looks no longer.
+    Detached(SweepDocument),
+}
+
+impl Ending {
+    pub fn document(&self) -> &SweepDocument {
+        match self {
+            Ending::Ended(document) | Ending::Paused(document) | Ending::Detached(document) => document,
+        }
+    }
+
+    /// 0 for a sweep that completed, or goes on without us; else 1.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Ending::Ended(document) if document.state == "completed" => Exit::Done,
+            Ending::Detached(_) => Exit::Done,
+            Ending::Ended(_) | Ending::Paused(_) => Exit::Failed,
+        }
+    }
+}
+
+impl Foreground {
+    /// Reaches a fleet; from here on the signals are ours.
+    ///
+    /// # Errors
+    /// As [`Link::open`].
+    pub async fn open(global: &Global, need: Need, local: LocalArgs) -> Result<Foreground, Failure> {
+        let signals = Signals::watch()?;
+        let link = Link::open(global, need).await?;
+        Ok(Foreground { link, output: Output::of(global), signals, local, workers: None })
+    }
+
+    /// Whether this process is the fleet, so that it must train by itself.
+    pub fn is_local(&self) -> bool {
+        self.link.local().is_some()
+    }
+
+    /// Starts workers where this process is the fleet. Sweeps that an earlier process left running are paused first, all
+    /// but `keep`, so that they do not take the slots.
+    ///
+    /// # Errors
+    /// A coordinator that does not answer.
+    pub async fn start_workers(&mut self, keep: Option<&str>) -> Result<(), Failure> {
+        let Some(local) = self.link.local().filter(|_| self.workers.is_none()) else {
+            return Ok(());
+        };
+        for row in documents::sweeps(&self.link.fleet).await? {
+            if row.state == "running" && Some(row.sweep.as_str()) != keep {
+                let control = ControlSweep { sweep: row.sweep.clone(), action: SweepAction::Pause };
+                self.link.fleet.control_sweep(control).await?;
+                let flags = self.link.flags();
+                self.output.note(&format!("{0} was left unfinished and is paused; go on with it later: bonfire sweep resume {0}{flags}", row.sweep));
+            }
+        }
+        self.workers = Some(local.start_workers(self.local));
+        Ok(())
+    }
+
+    /// Shows a sweep until it ends, is paused, or the user wants no more.
+    ///
+    /// # Errors
+    /// The fleet or a worker of this process is gone for good; the sweep was deleted.
+    pub async fn follow(&mut self, sweep: &str, limit: Option<u32>, interrupt: Interrupt) -> Result<Ending, Failure> {
+        let mut live = Live::new(self.output);
+        let mut follower = Follower { sweep, limit, interrupt, deadline: None };
+        loop {
+            match self.link.fleet.watch(&follower.path()).await {
+                Ok(watch) => {
+                    if let Some(why) = self.watch(watch, &mut follower, &mut live).await? {
+                        let document = documents::sweep(&self.link.fleet, sweep).await?;
+                        return Ok(why(document));
+                    }
+                }
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+            live.note("the coordinator is gone; looking for it");
+            self.regain(sweep).await?;
+        }
+    }
+
+    /// Follows one stream; `None` when it broke off.
+    async fn watch(&mut self, mut watch: Watch, follower: &mut Follower<'_>, live: &mut Live) -> Result<Option<Why>, Failure> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.signals.next() => {
+                    if follower.deadline.is_some() {
+                        stop_now();
+                    }
+                    if follower.interrupt == Interrupt::Detach {
+                        return Ok(Some(Ending::Detached));
+                    }
+                    self.pause(follower, live).await?;
+                }
+                failure = worker_failure(&mut self.workers) => return Err(failure),
+                () = sleep_until(follower.deadline) => {
+                    live.note("not everything was saved in time: it goes on from its last checkpoint");
+                    return Ok(Some(Ending::Paused));
+                }
+                next = watch.next() => {
+                    let json = match next {
+                        Ok(Some(document)) => document.json,
+                        Ok(None) | Err(ClientError::Unreachable { .. }) => return Ok(None),
+                        Err(error) => return Err(error.into()),
+                    };
+                    let glance = follower.read(&json)?;
+                    live.show(&glance);
+                    match (glance.state.as_str(), glance.count("running")) {
+                        ("running", _) | ("paused", 1..) => {}
+                        ("paused", 0) => return Ok(Some(Ending::Paused)),
+                        _ => return Ok(Some(Ending::Ended)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first Ctrl-C.
+    async fn pause(&mut self, follower: &mut Follower<'_>, live: &Live) -> Result<(), Failure> {
+        live.note("pausing: what runs is saved; once more to stop at once");
+        follower.deadline = Some(Instant::now() + PAUSE_MAX);
+        let control = ControlSweep { sweep: follower.sweep.to_owned(), action: SweepAction::Pause };
+        match self.link.fleet.control_sweep(control).await {
+            // It ended just now, which the next document says.
+            Ok(_) | Err(ClientError::Fenced(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for the fleet to come back; in a data directory that nobody has any more, becomes the fleet.
+    async fn regain(&mut self, sweep: &str) -> Result<(), Failure> {
+        let began = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.signals.next() => stop_now(),
+                found = self.link.again() => match found {
+                    Ok(()) => return self.start_workers(Some(sweep)).await,
+                    Err(failure) if failure.exit == Exit::Unreachable && began.elapsed() < GONE_MAX => {}
+                    Err(failure) => return Err(failure),
+                },
+            }
+            tokio::time::sleep(GONE_PAUSE).await;
+        }
+    }
+
+    /// Ends what this process started: workers save and report, then the coordinator closes. A second signal ends all at
+    /// once.
+    pub async fn close(self) {
+        let Foreground { link, mut signals, workers, .. } = self;
+        let end = async {
+            if let Some(workers) = workers {
+                workers.stop().await;
+            }
+            link.close().await;
+        };
+        tokio::select! {
+            () = end => {}
+            () = signals.next() => stop_now(),
+        }
+    }
+}
+
+/// Ends this process. Executors end with the pipes they hold to it.
+fn stop_now() -> ! {
+    say("stopped");
+    std::process::exit(i32::from(Exit::Failed as u8))
+}
+
+async fn worker_failure(workers: &mut Option<Workers>) -> Failure {
+    match workers {
+        Some(workers) => workers.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How a sweep that is no longer followed is reported.
+type Why = fn(SweepDocument) -> Ending;
+
+/// What is followed.
+struct Follower<'a> {
+    sweep: &'a str,
+    /// `limit.trials`.
+    limit: Option<u32>,
+    interrupt: Interrupt,
+    /// When a pause that the user asked for is no longer waited for.
+    deadline: Option<Instant>,
+}
+
+impl Follower<'_> {
+    /// Whether every trial is looked at; a large sweep is followed by its counts.
+    fn is_small(&self) -> bool {
+        self.limit.is_some_and(|limit| limit <= TRIALS_MAX)
+    }
+
+    fn path(&self) -> String {
+        if self.is_small() { documents::sweep_path(self.sweep) } else { documents::summary_path(self.sweep) }
+    }
+
+    fn read(&self, json: &[u8]) -> Result<Glance, Failure> {
+        if self.is_small() {
+            Ok(Glance::of(&documents::read::<SweepDocument>(json)?, self.limit))
+        } else {
+            Ok(Glance::of_row(&documents::read::<SweepRow>(json)?))
+        }
+    }
+}

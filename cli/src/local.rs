@@ -1,0 +1,143 @@
+//! The fleet inside this process: a coordinator, and workers whose executors are child processes.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use bonfire_coordinator::{CoordinatorConfig, Running, StartError};
+use bonfire_proto::Token;
+use bonfire_worker::{WorkerConfig, WorkerEnd, WorkerError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::LocalArgs;
+use crate::output::errors::{Exit, Failure};
+
+/// How long workers may take to save and report when a local fleet ends.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+/// A coordinator in this process.
+pub struct LocalCoordinator {
+    running: Running,
+    stop: CancellationToken,
+}
+
+/// What came of opening a data directory.
+pub enum Opening {
+    Open(LocalCoordinator),
+    /// A live coordinator has it.
+    InUse,
+}
+
+impl LocalCoordinator {
+    /// Opens a data directory on a port of 127.0.0.1; 0 picks a free one.
+    ///
+    /// # Errors
+    /// A directory that cannot be read, a port that is taken.
+    pub async fn start(data: &Path, port: u16) -> Result<Opening, Failure> {
+        let mut config = CoordinatorConfig::new(data);
+        config.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        LocalCoordinator::with(config).await
+    }
+
+    /// Starts a coordinator as configured.
+    ///
+    /// # Errors
+    /// As [`LocalCoordinator::start`].
+    pub async fn with(config: CoordinatorConfig) -> Result<Opening, Failure> {
+        let stop = CancellationToken::new();
+        match bonfire_coordinator::start(config, stop.clone()).await {
+            Ok(running) => Ok(Opening::Open(LocalCoordinator { running, stop })),
+            Err(StartError::InUse { .. }) => Ok(Opening::InUse),
+            Err(error) => Err(start_failure(&error)),
+        }
+    }
+
+    pub fn address(&self) -> String {
+        self.running.address.to_string()
+    }
+
+    pub fn token(&self) -> &Token {
+        &self.running.token
+    }
+
+    /// Starts workers beside the coordinator.
+    pub fn start_workers(&self, local: LocalArgs) -> Workers {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = u16::try_from(cores / usize::from(local.workers)).unwrap_or(u16::MAX).max(1);
+        let slots = local.slots.or((local.workers > 1).then_some(share));
+        let mut workers = Workers { tasks: JoinSet::new(), stop: CancellationToken::new() };
+        for number in 0..local.workers {
+            let folder = self.data().join("workers").join(number.to_string());
+            let mut config = WorkerConfig::new(vec![self.address()], self.token().clone(), folder);
+            config.slots = slots;
+            config.drain_max = DRAIN_MAX;
+            workers.tasks.spawn(bonfire_worker::run(config, workers.stop.clone()));
+        }
+        workers
+    }
+
+    /// Ends the coordinator and waits until its directory is free.
+    ///
+    /// # Errors
+    /// It had ended by itself, and why.
+    pub async fn stop(self) -> Result<(), Failure> {
+        self.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits until the coordinator ends, which it does by itself only when it cannot go on.
+    ///
+    /// # Errors
+    /// Why it could not go on.
+    pub async fn ended(self) -> Result<(), Failure> {
+        self.running.join().await.map_err(|error| Failure::failed(error.to_string()))
+    }
+
+    /// What ends it.
+    pub fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Its data directory, absolute.
+    pub fn data(&self) -> &Path {
+        &self.running.data
+    }
+}
+
+/// Workers in this process.
+pub struct Workers {
+    tasks: JoinSet<Result<WorkerEnd, WorkerError>>,
+    stop: CancellationToken,
+}
+
+impl Workers {
+    /// Waits until a worker ends by itself, which means that it cannot run. Never returns while all do.
+    pub async fn failed(&mut self) -> Failure {
+        loop {
+            match self.tasks.join_next().await {
+                None => std::future::pending().await,
+                Some(Ok(Ok(_))) => {}
+                Some(Ok(Err(error))) => return Failure::failed(format!("worker: {error}")),
+                Some(Err(error)) => return Failure::failed(format!("worker: {error}")),
+            }
+        }
+    }
+
+    /// Tells all to save, report and end, and waits for it.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn start_failure(error: &StartError) -> Failure {
+    let exit = if matches!(error, StartError::Exposed { .. }) { Exit::Wrong } else { Exit::Failed };
+    let failure = Failure::new(exit, error.to_string());
+    match error {
+        StartError::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            failure.next("pick another port with --port, or --port 0 for a free one")
+        }
+        _ => failure,
+    }
+}

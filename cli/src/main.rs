@@ -1,0 +1,4 @@
+//! The binary: three lines over the library.
+fn main() -> std::process::ExitCode {
+    bonfire::main()
+}

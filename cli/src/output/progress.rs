@@ -1,0 +1,310 @@
+//! How far something is, on stderr: bars on a terminal, a plain line every few seconds otherwise.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use bonfire_domain::view::{BestDocument, SweepDocument, SweepRow, TrialRow};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{Output, say, text};
+
+/// Time between two plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+/// What takes less than this shows nothing.
+const SILENT: Duration = Duration::from_secs(1);
+/// Running trials shown in the live table.
+const RUNNING_MAX: usize = 12;
+
+enum Mode {
+    Quiet,
+    Lines { last: Option<Instant> },
+    Terminal,
+}
+
+fn mode(output: Output) -> Mode {
+    if output.quiet {
+        Mode::Quiet
+    } else if std::io::stderr().is_terminal() {
+        Mode::Terminal
+    } else {
+        Mode::Lines { last: None }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Bytes or rows on their way from one place to another.
+pub struct Transfer {
+    what: String,
+    unit: &'static str,
+    mode: Mode,
+    began: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Transfer {
+    /// `unit` is `bytes` or `rows`.
+    pub fn new(output: Output, what: impl Into<String>, unit: &'static str) -> Transfer {
+        Transfer { what: what.into(), unit, mode: mode(output), began: Instant::now(), bar: None }
+    }
+
+    pub fn update(&mut self, done: u64, total: Option<u64>) {
+        if self.began.elapsed() < SILENT {
+            return;
+        }
+        match &mut self.mode {
+            Mode::Quiet => {}
+            Mode::Terminal => {
+                let (what, unit) = (self.what.clone(), self.unit);
+                let bar = self.bar.get_or_insert_with(|| bar(&what, unit, total));
+                bar.set_position(done);
+            }
+            Mode::Lines { last } => {
+                if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
+                    *last = Some(Instant::now());
+                    say(&format!("{}: {}", self.what, amount(done, total, self.unit)));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
+    let amount = if unit == "bytes" {
+        "{bytes}/{total_bytes} {bytes_per_sec} {eta}"
+    } else {
+        "{human_pos}/{human_len} rows {per_sec} {eta}"
+    };
+    let bar = match total {
+        Some(total) => ProgressBar::new(total).with_style(style(&format!("{{msg}} {{wide_bar}} {amount}"))),
+        None => ProgressBar::new_spinner(),
+    };
+    bar.with_message(what.to_owned())
+}
+
+fn amount(done: u64, total: Option<u64>, unit: &str) -> String {
+    let size = |n: u64| if unit == "bytes" { text::bytes(n) } else { format!("{n} {unit}") };
+    match total {
+        Some(total) if total > 0 => format!("{} of {} ({} %)", size(done), size(total), done * 100 / total),
+        _ => size(done),
+    }
+}
+
+/// How a sweep is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Glance {
+    pub sweep: String,
+    pub state: String,
+    pub metric: String,
+    pub counts: BTreeMap<String, u32>,
+    /// `limit.trials`, where it is known.
+    pub limit: Option<u32>,
+    pub best: Option<BestDocument>,
+    pub seconds: f64,
+    pub running: Vec<TrialRow>,
+}
+
+impl Glance {
+    pub fn of(document: &SweepDocument, limit: Option<u32>) -> Glance {
+        let mut counts = BTreeMap::new();
+        for trial in &document.trials {
+            *counts.entry(trial.state.clone()).or_default() += 1;
+        }
+        let running = document.trials.iter().filter(|t| t.state == "running");
+        Glance {
+            sweep: document.sweep.clone(),
+            state: document.state.clone(),
+            metric: document.objective.metric.clone(),
+            counts,
+            limit,
+            best: document.best.clone(),
+            seconds: document.seconds,
+            running: running.take(RUNNING_MAX).cloned().collect(),
+        }
+    }
+
+    /// From a sweep's summary, which has no trials.
+    pub fn of_row(row: &SweepRow) -> Glance {
+        Glance {
+            sweep: row.sweep.clone(),
+            state: row.state.clone(),
+            metric: row.objective.metric.clone(),
+            counts: row.counts.clone(),
+            limit: row.limit,
+            best: row.best.clone(),
+            seconds: row.seconds,
+            running: Vec::new(),
+        }
+    }
+
+    pub fn count(&self, state: &str) -> u32 {
+        self.counts.get(state).copied().unwrap_or(0)
+    }
+
+    fn ended(&self) -> u32 {
+        ["completed", "pruned", "failed", "cancelled"].iter().map(|s| self.count(s)).sum()
+    }
+
+    /// Seconds that are left if the rest goes as the part before.
+    fn eta(&self) -> Option<f64> {
+        let (ended, limit) = (self.ended(), self.limit?);
+        (ended > 0 && limit > ended).then(|| self.seconds * f64::from(limit - ended) / f64::from(ended))
+    }
+
+    /// One plain line.
+    pub fn line(&self) -> String {
+        let total: u32 = self.counts.values().sum();
+        let of = self.limit.filter(|limit| *limit >= total).map_or(String::new(), |limit| format!(" of {limit}"));
+        let states = ["running", "pending", "paused", "completed", "pruned", "failed", "cancelled"];
+        let states: Vec<String> = states
+            .iter()
+            .filter(|s| self.count(s) > 0)
+            .map(|s| format!("{} {s}", self.count(s)))
+            .collect();
+        let mut parts = vec![format!("{}: {total}{of} trials", self.sweep)];
+        if !states.is_empty() {
+            parts.push(states.join(", "));
+        }
+        if let Some(best) = &self.best {
+            parts.push(format!("best {} {} by {}", self.metric, text::number(best.value), best.trial));
+        }
+        parts.push(text::seconds(self.seconds));
+        if let Some(eta) = self.eta() {
+            parts.push(format!("about {} left", text::seconds(eta)));
+        }
+        parts.join("; ")
+    }
+
+    /// The running trials, a line each.
+    fn table(&self) -> String {
+        let mut out = String::new();
+        for t in &self.running {
+            let value = text::optional(t.value);
+            let line = format!("  {}  epoch {}  {} {value}  {}", t.trial, t.epochs, self.metric, text::parameters(&t.parameters));
+            out.push_str(&text::cut(&line, 99));
+            out.push('\n');
+        }
+        let more = (self.count("running") as usize).saturating_sub(self.running.len());
+        if more > 0 && !self.running.is_empty() {
+            out.push_str(&format!("  and {more} more\n"));
+        }
+        out.push_str(&text::cut(&self.line(), 99));
+        out
+    }
+}
+
+/// A sweep while it runs.
+pub struct Live {
+    mode: Mode,
+    bars: Option<(MultiProgress, ProgressBar, ProgressBar)>,
+}
+
+impl Live {
+    pub fn new(output: Output) -> Live {
+        Live { mode: mode(output), bars: None }
+    }
+
+    pub fn show(&mut self, glance: &Glance) {
+        match &mut self.mode {
+            Mode::Quiet => {}
+            Mode::Lines { last } => {
+                if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
+                    *last = Some(Instant::now());
+                    say(&glance.line());
+                }
+            }
+            Mode::Terminal => {
+                let (_, bar, table) = self.bars.get_or_insert_with(|| bars(glance));
+                bar.set_position(u64::from(glance.ended()));
+                table.set_message(glance.table());
+            }
+        }
+    }
+
+    /// A line that stays, above the table.
+    pub fn note(&self, line: &str) {
+        match (&self.mode, &self.bars) {
+            (Mode::Quiet, _) => {}
+            (_, Some((all, _, _))) => {
+                let _ = all.println(line);
+            }
+            (_, None) => say(line),
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some((all, bar, table)) = &self.bars {
+            bar.finish_and_clear();
+            table.finish_and_clear();
+            let _ = all.clear();
+        }
+    }
+}
+
+fn bars(glance: &Glance) -> (MultiProgress, ProgressBar, ProgressBar) {
+    let all = MultiProgress::new();
+    let bar = match glance.limit {
+        Some(limit) => ProgressBar::new(u64::from(limit))
+            .with_style(style("{elapsed_precise} {wide_bar} {pos}/{len} trials")),
+        None => ProgressBar::new_spinner().with_style(style("{elapsed_precise} {spinner} {pos} trials")),
+    };
+    let bar = all.add(bar);
+    let table = all.add(ProgressBar::new_spinner().with_style(style("{msg}")));
+    bar.enable_steady_tick(Duration::from_millis(250));
+    (all, bar, table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glance(counts: &[(&str, u32)], limit: Option<u32>) -> Glance {
+        let best = BestDocument { trial: "a-1/7".into(), value: 0.5, parameters: BTreeMap::new() };
+        Glance {
+            sweep: "a-1".into(),
+            state: "running".into(),
+            metric: "valid.loss".into(),
+            counts: counts.iter().map(|(s, n)| ((*s).to_owned(), *n)).collect(),
+            limit,
+            best: Some(best),
+            seconds: 10.0,
+            running: vec![],
+        }
+    }
+
+    #[track_caller]
+    fn check(counts: &[(&str, u32)], limit: Option<u32>, expected: &str) {
+        assert_eq!(glance(counts, limit).line(), expected);
+    }
+
+    #[test]
+    fn a_line_says_how_a_sweep_is_doing() {
+        check(
+            &[("running", 2), ("completed", 4), ("pruned", 1)],
+            Some(20),
+            "a-1: 7 of 20 trials; 2 running, 4 completed, 1 pruned; best valid.loss 0.5 by a-1/7; 10 s; about 30 s left",
+        );
+        check(&[("completed", 5)], None, "a-1: 5 trials; 5 completed; best valid.loss 0.5 by a-1/7; 10 s");
+        check(&[("pending", 1)], Some(1), "a-1: 1 of 1 trials; 1 pending; best valid.loss 0.5 by a-1/7; 10 s");
+    }
+
+    #[test]
+    fn amounts_are_readable() {
+        assert_eq!(amount(512, Some(1024), "bytes"), "512 B of 1.0 KiB (50 %)");
+        assert_eq!(amount(5, None, "rows"), "5 rows");
+        assert_eq!(amount(0, Some(0), "rows"), "0 rows");
+    }
+}

@@ -1,0 +1,231 @@
+//! `run`: a sweep from its spec to its leaderboard.
+
+use bonfire_domain::command::SweepAction;
+use bonfire_domain::view::{SweepDocument, SweepRow};
+use bonfire_proto::wire::ControlSweep;
+
+use crate::args::{Global, Run, Submit};
+use crate::connect::Need;
+use crate::documents;
+use crate::foreground::{Ending, Foreground, Interrupt};
+use crate::output::errors::{Exit, Failure, Outcome};
+use crate::output::{Output, json, say, table, text};
+use crate::spec_file::SpecFile;
+use crate::submit;
+
+/// Trials of a leaderboard.
+const BEST_MAX: usize = 10;
+/// Failed trials whose reasons are shown.
+const REASONS_MAX: usize = 3;
+
+/// Runs a spec to its end.
+///
+/// # Errors
+/// A wrong spec, a fleet that cannot be reached, nothing to resume.
+pub async fn run(global: &Global, args: &Run) -> Outcome {
+    let file = SpecFile::read(&args.spec)?;
+    file.look()?;
+    let need = if args.resume { Need::Read } else { Need::Write };
+    let mut front = Foreground::open(global, need, args.local).await?;
+    let ended = if args.resume { resume(&mut front, &file).await } else { fresh(&mut front, &file).await };
+    let result = ended.map(|ending| {
+        let how = resume_command(args, &front, ending.document());
+        report(front.output, &ending, &front.link.place(), &front.link.flags(), &how);
+        ending.exit()
+    });
+    front.close().await;
+    result
+}
+
+/// `sweep submit`: with `--follow` and no fleet, the same as `run`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn submit(global: &Global, args: &Submit) -> Outcome {
+    if args.follow {
+        let run = Run { spec: args.spec.clone(), local: args.local, resume: false };
+        return self::run(global, &run).await;
+    }
+    let file = SpecFile::read(&args.spec)?;
+    file.look()?;
+    let mut front = Foreground::open(global, Need::Write, args.local).await?;
+    let submitted = create(&mut front, &file).await;
+    let result = match submitted {
+        Ok(name) if front.output.is_json() => {
+            documents::sweep(&front.link.fleet, &name).await.map(|document| json::print(front.output, &document))
+        }
+        Ok(name) => {
+            front.output.print(&name);
+            if front.is_local() {
+                let flags = front.link.flags();
+                front.output.note(&format!("nothing trains here yet: bonfire sweep resume {name}{flags}, or bonfire up{flags}"));
+            }
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    };
+    front.close().await;
+    result.map(|()| Exit::Done)
+}
+
+async fn fresh(front: &mut Foreground, file: &SpecFile) -> Result<Ending, Failure> {
+    front.start_workers(None).await?;
+    let name = create(front, file).await?;
+    let limit = file.spec.search.as_ref().map_or(Some(1), |search| search.limit.trials);
+    front.output.note(&format!("{name} is submitted to {}", front.link.place()));
+    front.follow(&name, limit, Interrupt::Pause).await
+}
+
+async fn create(front: &mut Foreground, file: &SpecFile) -> Result<String, Failure> {
+    let submission = submit::prepare(&front.link, file, front.output, &mut front.signals).await?;
+    submit::submit(&front.link.fleet, &submission).await
+}
+
+async fn resume(front: &mut Foreground, file: &SpecFile) -> Result<Ending, Failure> {
+    let rows = documents::sweeps(&front.link.fleet).await?;
+    let none = || {
+        let text = format!("no sweep in {} was made from {} as it is now", front.link.place(), file.path.display());
+        Failure::missing(text).next("run it without --resume, or see bonfire sweep list")
+    };
+    // The rows are not read again for a spec that never ran here.
+    if rows.is_empty() {
+        return Err(none());
+    }
+    let submission = submit::prepare(&front.link, file, front.output, &mut front.signals).await?;
+    let digest = submission.digest();
+    let Some(row) = rows.iter().rev().find(|row| row.spec_digest == digest) else {
+        return Err(none());
+    };
+    go_on(front, row).await
+}
+
+/// Goes on with a sweep that is paused or was left running; one that has ended is only shown.
+///
+/// # Errors
+/// The fleet's refusal.
+pub async fn go_on(front: &mut Foreground, row: &SweepRow) -> Result<Ending, Failure> {
+    if !matches!(row.state.as_str(), "running" | "paused") {
+        let document = documents::sweep(&front.link.fleet, &row.sweep).await?;
+        return Ok(Ending::Ended(document));
+    }
+    front.start_workers(Some(&row.sweep)).await?;
+    let control = ControlSweep { sweep: row.sweep.clone(), action: SweepAction::Resume };
+    front.link.fleet.control_sweep(control).await?;
+    front.output.note(&format!("{} goes on", row.sweep));
+    front.follow(&row.sweep, row.limit, Interrupt::Pause).await
+}
+
+fn resume_command(args: &Run, front: &Foreground, document: &SweepDocument) -> String {
+    let flags = front.link.flags();
+    if flags.contains("--coordinator") {
+        return format!("bonfire sweep resume {}{flags}", document.sweep);
+    }
+    let sets = args.spec.overrides.iter().map(|(path, value)| format!(" --set '{path}={value}'"));
+    format!("bonfire run {}{} --resume{flags}", args.spec.spec.display(), sets.collect::<String>())
+}
+
+/// Prints what became of a sweep. In JSON it is the document alone; else a leaderboard and what to type next.
+pub fn report(output: Output, ending: &Ending, place: &str, flags: &str, resume: &str) {
+    let document = ending.document();
+    if output.is_json() {
+        json::print(output, document);
+        if matches!(ending, Ending::Paused(_)) && !output.quiet {
+            say(&format!("{} is paused; go on with: {resume}", document.sweep));
+        }
+        return;
+    }
+    output.print(&leaderboard(document, BEST_MAX));
+    let name = &document.sweep;
+    let mut next = Vec::new();
+    if matches!(ending, Ending::Paused(_)) || document.state == "paused" {
+        next.push(("go on with it", resume.to_owned()));
+    }
+    if let Some(best) = &document.best {
+        let file = name.split('/').next().unwrap_or(name);
+        next.push(("export the best model", format!("bonfire checkpoint export {} {file}.safetensors --best{flags}", best.trial)));
+    }
+    next.push(("export all trials", format!("bonfire sweep export {name} {name}.csv{flags}")));
+    next.push(("look again", format!("bonfire sweep show {name}{flags}")));
+    output.print(&format!("\nThe results are in {place}\n{}", table::facts(&next)));
+}
+
+/// A sweep's state and its best trials, best first.
+pub fn leaderboard(document: &SweepDocument, best_max: usize) -> String {
+    let mut out = summary(document);
+    let ranked = rank(document);
+    if !ranked.is_empty() {
+        out.push('\n');
+        out.push_str(&table::leaderboard(&ranked[..ranked.len().min(best_max)], &document.objective.metric));
+    }
+    let failed = document.trials.iter().filter(|t| t.state == "failed");
+    let failed: Vec<_> = failed.filter_map(|t| Some((&t.trial, t.reason.as_ref()?))).collect();
+    for (trial, reason) in failed.iter().take(REASONS_MAX) {
+        out.push_str(&text::cut(&format!("\n{trial} failed: {}", reason.replace('\n', " ")), 100));
+    }
+    if failed.len() > REASONS_MAX {
+        out.push_str(&format!("\nand {} more failed", failed.len() - REASONS_MAX));
+    }
+    out
+}
+
+/// One line: the sweep's state, why, and how much was done.
+pub fn summary(document: &SweepDocument) -> String {
+    let trials = text::count(document.trials.len() as u64, "trial");
+    let reason = document.reason.as_ref().map_or_else(String::new, |r| format!(" ({r})"));
+    format!("{} {}{reason}: {trials}, {}\n", document.sweep, document.state, text::seconds(document.seconds))
+}
+
+/// Trials with a value, best first, ties by number.
+pub fn rank(document: &SweepDocument) -> Vec<&bonfire_domain::view::TrialRow> {
+    let sign = if document.objective.goal == "maximize" { -1.0 } else { 1.0 };
+    let mut ranked: Vec<_> = document.trials.iter().filter(|t| t.value.is_some()).collect();
+    ranked.sort_by(|a, b| {
+        let key = |t: &bonfire_domain::view::TrialRow| sign * t.value.unwrap_or(f64::NAN);
+        key(a).total_cmp(&key(b)).then(a.number.cmp(&b.number))
+    });
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(goal: &str, values: &[Option<f64>]) -> SweepDocument {
+        let trial = |(number, value): (usize, &Option<f64>)| {
+            json!({
+                "trial": format!("a-1/{number}"), "number": number, "state": "completed", "attempts": 1, "value": value,
+                "epochs": 1, "parameters": {"optimizer.lr": 0.01}, "worker": null, "reason": null
+            })
+        };
+        let document = json!({
+            "sweep": "a-1", "state": "completed", "reason": "done", "objective": {"metric": "m", "goal": goal},
+            "best": null, "trials": values.iter().enumerate().map(trial).collect::<Vec<_>>(), "started": "",
+            "seconds": 3.0, "spec_digest": ""
+        });
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[track_caller]
+    fn check(goal: &str, values: &[Option<f64>], expected: &[u32]) {
+        let document = document(goal, values);
+        let found: Vec<u32> = rank(&document).iter().map(|t| t.number).collect();
+        assert_eq!(found, expected, "{goal} {values:?}");
+    }
+
+    #[test]
+    fn trials_are_ranked_by_the_goal() {
+        check("maximize", &[Some(0.1), Some(0.9), None, Some(0.9)], &[1, 3, 0]);
+        check("minimize", &[Some(0.1), Some(-0.9), None, Some(0.0)], &[1, 3, 0]);
+        check("minimize", &[], &[]);
+    }
+
+    #[test]
+    fn a_leaderboard_begins_with_the_state() {
+        let found = leaderboard(&document("minimize", &[Some(0.5)]), 10);
+        assert!(found.starts_with("a-1 completed (done): 1 trial, 3 s\n"), "{found}");
+        assert!(found.contains("a-1/0"), "{found}");
+    }
+}

@@ -1,0 +1,228 @@
+//! A spec's way into the fleet: its rows are imported and uploaded, then the sweep is created.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bonfire_data::{ImportOptions, Progress};
+use bonfire_domain::Digest;
+use bonfire_domain::dataset::DatasetManifest;
+use bonfire_domain::spec::Spec;
+use bonfire_domain::view::DatasetDocument;
+use bonfire_proto::client::Fleet;
+use bonfire_proto::wire::{AddDataset, Submit};
+
+use crate::connect::Link;
+use crate::documents;
+use crate::output::Output;
+use crate::output::errors::{Exit, Failure};
+use crate::output::progress::Transfer;
+use crate::signals::Signals;
+use crate::spec_file::{Source, SpecFile};
+
+/// A spec whose rows the fleet has.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub spec: Spec,
+    pub dataset: Option<Digest>,
+}
+
+impl Submission {
+    /// What `run --resume` looks for.
+    pub fn digest(&self) -> String {
+        Digest::of(self.spec.canonical().as_bytes()).hex()
+    }
+}
+
+/// Brings a spec's rows into the fleet and puts the dataset version into the spec.
+///
+/// # Errors
+/// Rows that cannot be read, a spec that does not fit all of them, a fleet that cannot take them, Ctrl-C.
+pub async fn prepare(link: &Link, file: &SpecFile, output: Output, signals: &mut Signals) -> Result<Submission, Failure> {
+    let mut spec = file.spec.clone();
+    let (name, manifest) = match &file.source {
+        Source::None => return Ok(Submission { spec, dataset: None }),
+        Source::Files(source) => {
+            let name = dataset_name(source).unwrap_or_else(|| spec.name.clone());
+            let import = Import { source, options: file.import_options(), name: &name };
+            let added = import.run(link, output, signals, |manifest| file.fit(&manifest.columns, manifest.rows)).await?;
+            (name, added.manifest)
+        }
+        Source::Registered { name, version } => {
+            let manifest = registered(&link.fleet, name, version.as_deref()).await.map_err(|e| as_request(e, file))?;
+            file.fit(&manifest.columns, manifest.rows)?;
+            (name.clone(), manifest)
+        }
+    };
+    if let Some(data) = &mut spec.data {
+        data.dataset = format!("{name}@{}", manifest.version.short());
+    }
+    Ok(Submission { spec, dataset: Some(manifest.version) })
+}
+
+/// Creates the sweep and answers with its name.
+///
+/// # Errors
+/// The fleet's refusal.
+pub async fn submit(fleet: &Fleet, submission: &Submission) -> Result<String, Failure> {
+    let submit = Submit {
+        request: random()?,
+        name: submission.spec.name.clone(),
+        spec: submission.spec.canonical(),
+        dataset: submission.dataset,
+        fixed_name: false,
+    };
+    Ok(fleet.submit(submit).await?)
+}
+
+/// A number nobody else draws: it makes a request that is sent twice count once.
+///
+/// # Errors
+/// The system has no randomness.
+pub fn random() -> Result<u64, Failure> {
+    getrandom::u64().map_err(|e| Failure::failed(format!("no random number to be had: {e}")))
+}
+
+/// The manifest of a dataset the fleet has, at its newest version or the one whose digest begins so.
+///
+/// # Errors
+/// Exit 3 for a dataset or version that is not there.
+pub async fn registered(fleet: &Fleet, name: &str, version: Option<&str>) -> Result<DatasetManifest, Failure> {
+    let document: DatasetDocument = documents::dataset(fleet, name).await?;
+    let found = match version {
+        None => Some(&document.version),
+        Some(start) => document.versions.iter().find(|v| !start.is_empty() && v.starts_with(start)),
+    };
+    let digest = found.and_then(|text| Digest::parse(text));
+    let digest = digest.ok_or_else(|| {
+        Failure::missing(format!("dataset {name} has no version {}", version.unwrap_or_default()))
+            .next(format!("bonfire dataset show {name}"))
+    })?;
+    documents::manifest(fleet, digest).await
+}
+
+/// A dataset that a spec names and that is not there makes the spec wrong.
+pub fn as_request(failure: Failure, file: &SpecFile) -> Failure {
+    if failure.exit != Exit::NotFound {
+        return failure;
+    }
+    let message = format!("{}, and there is no such file beside the spec", failure.text);
+    file.problems(vec![bonfire_domain::spec::Problem::at_path("data.dataset", message)])
+}
+
+/// A source to become a dataset version.
+pub struct Import<'a> {
+    pub source: &'a Path,
+    pub options: ImportOptions,
+    pub name: &'a str,
+}
+
+/// What became of an import.
+pub struct Added {
+    pub manifest: DatasetManifest,
+    /// The name meant another version, or none, before.
+    pub changed: bool,
+}
+
+impl Import<'_> {
+    /// Imports, asks `accept`, uploads what the fleet lacks, and registers the version.
+    ///
+    /// # Errors
+    /// Rows that cannot be read, the refusal of `accept` or of the fleet, Ctrl-C.
+    pub async fn run(
+        &self,
+        link: &Link,
+        output: Output,
+        signals: &mut Signals,
+        accept: impl FnOnce(&DatasetManifest) -> Result<(), Failure>,
+    ) -> Result<Added, Failure> {
+        let scratch = link.scratch();
+        let made = std::fs::create_dir_all(&scratch).and_then(|()| {
+            tempfile::Builder::new().prefix("import-").tempdir_in(&scratch)
+        });
+        let folder = made.map_err(|e| Failure::failed(format!("cannot write {}: {e}", scratch.display())))?;
+        let manifest = self.import(folder.path(), output, signals).await?;
+        accept(&manifest)?;
+        tokio::select! {
+            uploaded = upload(&link.fleet, &manifest, folder.path(), output) => uploaded?,
+            () = signals.next() => return Err(interrupted()),
+        }
+        let json = serde_json::to_string(&manifest).map_err(|e| Failure::failed(e.to_string()))?;
+        let add = AddDataset { name: self.name.to_owned(), manifest: json };
+        let (_, changed) = link.fleet.add_dataset(add).await?;
+        Ok(Added { manifest, changed })
+    }
+
+    async fn import(&self, folder: &Path, output: Output, signals: &mut Signals) -> Result<DatasetManifest, Failure> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (source, options) = (self.source.to_owned(), self.options.clone());
+        let (folder, stopped) = (folder.to_owned(), Arc::clone(&stop));
+        let mut task = tokio::task::spawn_blocking(move || {
+            let mut transfer = Transfer::new(output, format!("reading {}", source.display()), "bytes");
+            bonfire_data::import(&source, &options, &folder, &mut |progress| {
+                let (Progress::Bytes { done, total } | Progress::Rows { done, total }) = progress;
+                transfer.update(done, total);
+                !stopped.load(Ordering::Relaxed)
+            })
+        });
+        let result = tokio::select! {
+            result = &mut task => result,
+            () = signals.next() => {
+                stop.store(true, Ordering::Relaxed);
+                // What it wrote goes with its folder; nothing else is waited for.
+                let _ = task.await;
+                return Err(interrupted());
+            }
+        };
+        let imported = result.map_err(|e| Failure::failed(format!("the import ended early: {e}")))?;
+        Ok(imported?)
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::failed("interrupted before anything was submitted")
+}
+
+async fn upload(fleet: &Fleet, manifest: &DatasetManifest, folder: &Path, output: Output) -> Result<(), Failure> {
+    let blobs = fleet.blobs();
+    let total: u64 = manifest.files.iter().map(|f| f.blob.bytes).sum();
+    let mut transfer = Transfer::new(output, "uploading", "bytes");
+    let mut done = 0;
+    for file in &manifest.files {
+        let digest = file.blob.digest;
+        blobs.put_file(digest, &folder.join(digest.hex())).await?;
+        done += file.blob.bytes;
+        transfer.update(done, Some(total));
+    }
+    Ok(())
+}
+
+/// A name made of a file's or folder's: letters, digits and `-_.`; of a pattern, its folder's.
+pub fn dataset_name(source: &Path) -> Option<String> {
+    let text = source.to_str()?;
+    let source = if text.contains(['*', '?', '[']) { source.parent()? } else { source };
+    let stem = if source.is_dir() { source.file_name()? } else { source.file_stem()? };
+    let kept = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = stem.to_str()?.chars().map(kept).take(64).collect();
+    let name = name.trim_matches(['-', '.']).to_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_name(source: &str, expected: Option<&str>) {
+        assert_eq!(dataset_name(Path::new(source)).as_deref(), expected, "{source}");
+    }
+
+    #[test]
+    fn names_come_from_files() {
+        check_name("configs/data/digits.csv", Some("digits"));
+        check_name("a/my rows@2.parquet", Some("my-rows-2"));
+        check_name("a/rows/*.csv", Some("rows"));
+        check_name("*.csv", None);
+        check_name("a/---.csv", None);
+    }
+}

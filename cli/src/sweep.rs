@@ -1,0 +1,237 @@
+//! The `sweep` verbs.
+
+use bonfire_domain::command::SweepAction;
+use bonfire_domain::fit::{Preview, preview};
+use bonfire_domain::select;
+use bonfire_domain::view::SweepRow;
+use bonfire_proto::wire::ControlSweep;
+use serde_json::json;
+
+use crate::args::{Cancel, Global, LocalArgs, SpecArgs, SweepVerb, Top};
+use crate::connect::{Link, Need};
+use crate::documents;
+use crate::export;
+use crate::foreground::{Foreground, Interrupt};
+use crate::output::errors::{Exit, Failure, Outcome};
+use crate::output::{Output, json, table, text};
+use crate::run;
+use crate::spec_file::SpecFile;
+
+/// Trials that `sweep show` prints as a table.
+const TRIALS_MAX: usize = 200;
+
+pub async fn act(global: &Global, verb: &SweepVerb) -> Outcome {
+    match verb {
+        SweepVerb::Submit(args) => run::submit(global, args).await,
+        SweepVerb::Preview(args) => print_preview(global, args),
+        SweepVerb::List => list(global).await,
+        SweepVerb::Show(args) => show(global, &args.sweep).await,
+        SweepVerb::Watch(args) => watch(global, &args.sweep).await,
+        SweepVerb::Top(args) => top(global, args).await,
+        SweepVerb::Pause(args) => control(global, &args.sweep, SweepAction::Pause).await,
+        SweepVerb::Resume(args) => resume(global, &args.sweep, args.local).await,
+        SweepVerb::Cancel(Cancel { sweep, save }) => control(global, sweep, SweepAction::Cancel { save: *save }).await,
+        SweepVerb::Delete(args) => control(global, &args.sweep, SweepAction::Delete).await,
+        SweepVerb::Export(args) => export::sweep(global, args).await,
+    }
+}
+
+/// The row of the sweep that a selector names.
+///
+/// # Errors
+/// Exit 3 if there is none, 2 if there are several.
+pub async fn find(link: &Link, selector: &str) -> Result<SweepRow, Failure> {
+    let rows = documents::sweeps(&link.fleet).await?;
+    let newest = rows.last().filter(|_| selector == "last").map(|row| row.sweep.clone());
+    let name = match newest {
+        Some(name) => Ok(name),
+        None => select::choose("sweep", selector, rows.iter().map(|row| row.sweep.as_str())).map(str::to_owned),
+    };
+    let name = name.map_err(|error| {
+        let exit = if error.is_wrong_request() { Exit::Wrong } else { Exit::NotFound };
+        Failure::new(exit, error.to_string()).next("see bonfire sweep list")
+    })?;
+    let row = rows.into_iter().find(|row| row.sweep == name);
+    row.ok_or_else(|| Failure::missing(format!("no sweep is named {name}")))
+}
+
+async fn list(global: &Global) -> Outcome {
+    let output = Output::of(global);
+    let link = Link::open(global, Need::Read).await?;
+    let rows = documents::sweeps(&link.fleet).await;
+    link.close().await;
+    let rows = rows?;
+    match output.is_json() {
+        true => json::print(output, &rows),
+        false if rows.is_empty() => output.print("no sweeps yet"),
+        false => output.print(&table::sweeps(&rows)),
+    }
+    Ok(Exit::Done)
+}
+
+async fn show(global: &Global, selector: &str) -> Outcome {
+    let output = Output::of(global);
+    let link = Link::open(global, Need::Read).await?;
+    let document = documents::sweep(&link.fleet, selector).await;
+    link.close().await;
+    let document = document?;
+    if output.is_json() {
+        json::print(output, &document);
+        return Ok(Exit::Done);
+    }
+    let metric = &document.objective.metric;
+    let best = document.best.as_ref().map_or_else(|| "none yet".to_owned(), |b| {
+        format!("{} by {} ({})", text::number(b.value), b.trial, text::parameters(&b.parameters))
+    });
+    let shown = &document.trials[..document.trials.len().min(TRIALS_MAX)];
+    let facts = [
+        ("objective", format!("{} {metric}", document.objective.goal)),
+        ("best", best),
+        ("started", table::short_time(&document.started)),
+    ];
+    output.print(&format!("{}{}\n{}", run::summary(&document), table::facts(&facts), table::trials(shown, metric)));
+    if document.trials.len() > shown.len() {
+        output.note(&format!("and {} more; all of them: bonfire sweep export {} FILE", document.trials.len() - shown.len(), document.sweep));
+    }
+    Ok(Exit::Done)
+}
+
+async fn top(global: &Global, args: &Top) -> Outcome {
+    let output = Output::of(global);
+    let link = Link::open(global, Need::Read).await?;
+    let document = documents::sweep(&link.fleet, &args.sweep).await;
+    link.close().await;
+    let document = document?;
+    if output.is_json() {
+        let ranked = run::rank(&document);
+        json::print(output, &&ranked[..ranked.len().min(args.number)]);
+    } else {
+        output.print(&run::leaderboard(&document, args.number));
+    }
+    Ok(Exit::Done)
+}
+
+async fn watch(global: &Global, selector: &str) -> Outcome {
+    let local = LocalArgs { workers: 1, slots: None };
+    let mut front = Foreground::open(global, Need::Read, local).await?;
+    let followed = watch_in(&mut front, selector).await;
+    front.close().await;
+    followed
+}
+
+async fn watch_in(front: &mut Foreground, selector: &str) -> Outcome {
+    let row = find(&front.link, selector).await?;
+    let (place, flags) = (front.link.place(), front.link.flags());
+    let resume = format!("bonfire sweep resume {}{flags}", row.sweep);
+    if front.is_local() && row.state == "running" {
+        // Nobody works on it: there is nothing to wait for.
+        let document = documents::sweep(&front.link.fleet, &row.sweep).await?;
+        match front.output.is_json() {
+            true => json::print(front.output, &document),
+            false => front.output.print(&run::leaderboard(&document, usize::MAX)),
+        }
+        front.output.note(&format!("nothing works on it now; go on with: {resume}"));
+        return Ok(Exit::Done);
+    }
+    let ending = front.follow(&row.sweep, row.limit, Interrupt::Detach).await?;
+    run::report(front.output, &ending, &place, &flags, &resume);
+    Ok(ending.exit())
+}
+
+async fn control(global: &Global, selector: &str, action: SweepAction) -> Outcome {
+    let output = Output::of(global);
+    let (done, delete) = match &action {
+        SweepAction::Pause => ("paused: what runs is saved", false),
+        SweepAction::Delete => ("deleted", true),
+        _ => ("cancelled", false),
+    };
+    let link = Link::open(global, Need::Read).await?;
+    let answer = control_in(&link, selector, action).await;
+    let document = match &answer {
+        Ok(name) if output.is_json() && !delete => Some(documents::sweep(&link.fleet, name).await),
+        _ => None,
+    };
+    link.close().await;
+    let name = answer?;
+    match document.transpose()? {
+        Some(document) => json::print(output, &document),
+        None if output.is_json() => json::print(output, &json!({ "sweep": name, "deleted": true })),
+        None => output.print(&format!("{name} is {done}")),
+    }
+    Ok(Exit::Done)
+}
+
+async fn control_in(link: &Link, selector: &str, action: SweepAction) -> Result<String, Failure> {
+    let row = find(link, selector).await?;
+    Ok(link.fleet.control_sweep(ControlSweep { sweep: row.sweep, action }).await?)
+}
+
+/// Goes on with a sweep: on a fleet that lives, at once; else in the foreground.
+async fn resume(global: &Global, selector: &str, local: LocalArgs) -> Outcome {
+    let mut front = Foreground::open(global, Need::Read, local).await?;
+    let result = resume_in(&mut front, selector).await;
+    front.close().await;
+    result
+}
+
+async fn resume_in(front: &mut Foreground, selector: &str) -> Outcome {
+    let row = find(&front.link, selector).await?;
+    if !front.is_local() {
+        let control = ControlSweep { sweep: row.sweep.clone(), action: SweepAction::Resume };
+        let name = front.link.fleet.control_sweep(control).await?;
+        match front.output.is_json() {
+            true => json::print(front.output, &documents::sweep(&front.link.fleet, &name).await?),
+            false => front.output.print(&format!("{name} goes on")),
+        }
+        return Ok(Exit::Done);
+    }
+    let (place, flags) = (front.link.place(), front.link.flags());
+    let ending = run::go_on(front, &row).await?;
+    run::report(front.output, &ending, &place, &flags, &format!("bonfire sweep resume {}{flags}", row.sweep));
+    Ok(ending.exit())
+}
+
+fn print_preview(global: &Global, args: &SpecArgs) -> Outcome {
+    let output = Output::of(global);
+    let file = SpecFile::read(args)?;
+    file.look()?;
+    let plan = preview(&file.spec);
+    match output.is_json() {
+        true => json::print(output, &preview_json(&plan)),
+        false => output.print(&preview_text(&plan)),
+    }
+    Ok(Exit::Done)
+}
+
+fn preview_json(plan: &Preview) -> serde_json::Value {
+    let rungs: Vec<_> = plan.rungs.iter().map(|r| json!({ "epochs": r.until, "trials": r.trials })).collect();
+    // Spaces beyond 2^64 are as good as continuous for a script.
+    let points = plan.points.and_then(|p| u64::try_from(p).ok());
+    json!({
+        "trials": plan.trials, "points": points, "parameters": plan.parameters, "rungs": rungs, "epochs": plan.epochs,
+        "epochs_full": plan.epochs_full, "time": plan.time.map(|t| t.0 as f64 / 1e3),
+    })
+}
+
+fn preview_text(plan: &Preview) -> String {
+    let known = |n: Option<u64>| n.map_or_else(|| "bounded by time only".to_owned(), |n| n.to_string());
+    let mut facts = vec![
+        ("trials", known(plan.trials)),
+        ("parameters", plan.parameters.to_string()),
+        ("points of the space", plan.points.map_or_else(|| "continuous".to_owned(), |p| p.to_string())),
+        ("epochs in all", known(plan.epochs)),
+    ];
+    if plan.epochs != plan.epochs_full {
+        facts.push(("without stopping early", known(plan.epochs_full)));
+    }
+    if let Some(time) = plan.time {
+        facts.push(("time at most", text::seconds(time.0 as f64 / 1e3)));
+    }
+    let mut out = table::facts(&facts);
+    if plan.rungs.len() > 1 {
+        let rows = plan.rungs.iter().map(|r| vec![r.until.to_string(), r.trials.to_string()]);
+        out.push('\n');
+        out.push_str(&table::table(&["rung at epoch", "trials that reach it"], &[0, 1], rows));
+    }
+    out
+}

@@ -1,0 +1,472 @@
+//! The loop's thread: inputs in, one turn at a time, until it is told to stop or the log fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+
+use bonfire_consensus::{
+    DiskLog, Host, HostConfig, Input as HostInput, LogDone, LogThread, Output, Recovered, Refusal,
+    Role,
+};
+use bonfire_domain::command::{self, Command};
+use bonfire_domain::effect::Effect;
+use bonfire_domain::leader::{self, Action, Leader, LeaderConfig, Time};
+use bonfire_domain::{Digest, LogIndex, WorkerId};
+use bonfire_proto::ToWorker;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::input::{AskError, Heard, Input, Stream, View};
+use super::machine::ClusterMachine;
+use super::suggester::{Job, SuggesterThread};
+use super::{App, Attempts, INPUTS_MAX, Told};
+use crate::RunError;
+use crate::clock::Clock;
+use crate::health::{Health, Part};
+use crate::metrics::Metrics;
+
+/// The id of the only node.
+pub(crate) const NODE: u64 = 1;
+/// Inputs taken in one turn: they share a batch of the log.
+const TURN_INPUTS_MAX: usize = 1_024;
+/// Marks the tags of clients' commands; the leader's own have this bit clear.
+const CLIENT: u64 = 1 << 63;
+
+/// What a node is started with.
+pub(crate) struct NodeParts {
+    pub(crate) log: DiskLog,
+    pub(crate) recovered: Recovered,
+    pub(crate) snapshot_log_bytes: u64,
+    pub(crate) leader: LeaderConfig,
+    pub(crate) clock: Clock,
+    pub(crate) health: Health,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What the loop tells; unbounded because it never waits, and bounded by what is applied.
+    pub(crate) told: mpsc::UnboundedSender<Told>,
+}
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) app: App,
+    /// Answered when the node leads and has applied everything; dropped if it cannot.
+    pub(crate) ready: oneshot::Receiver<()>,
+    pub(crate) thread: JoinHandle<Result<(), RunError>>,
+}
+
+impl Node {
+    /// Starts the loop on a thread of its own.
+    ///
+    /// # Errors
+    /// [`RunError::Open`] if the snapshot cannot be restored; [`RunError::Thread`] without threads.
+    pub(crate) fn start(parts: NodeParts) -> Result<Node, RunError> {
+        let mut config = HostConfig::new(NODE, vec![NODE], NODE);
+        config.snapshot_log_bytes = parts.snapshot_log_bytes;
+        let opened = Host::open(config, parts.recovered, ClusterMachine::default());
+        let (host, first) = opened.map_err(|e| RunError::Open(Box::new(e)))?;
+        let (inputs, queue) = mpsc::channel(INPUTS_MAX);
+        let (changed, changes) = watch::channel(host.applied());
+        let (became_ready, ready) = oneshot::channel();
+        let condemned: Arc<RwLock<BTreeSet<Digest>>> = Arc::default();
+        let attempts = Attempts::default();
+        let done = inputs.clone();
+        // Waits only while the loop's queue is full, and the loop never waits for the log.
+        let on_done = move |report| drop(done.blocking_send(Input::Log(report)));
+        let turn = Turn {
+            host,
+            log: LogThread::start(Box::new(parts.log), Box::new(on_done)),
+            suggester: SuggesterThread::start(inputs.clone()).map_err(RunError::Thread)?,
+            inputs: inputs.clone(),
+            leader: None,
+            leader_config: parts.leader,
+            term: 0,
+            clock: parts.clock,
+            queued: Vec::new(),
+            streams: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            next_tag: 0,
+            health: parts.health,
+            metrics: parts.metrics,
+            told: parts.told,
+            changed,
+            condemned: condemned.clone(),
+            attempts: attempts.clone(),
+            became_ready: Some(became_ready),
+        };
+        let builder = std::thread::Builder::new().name("coordinator".into());
+        let thread = builder
+            .spawn(move || turn.run(queue, first))
+            .map_err(RunError::Thread)?;
+        Ok(Node {
+            app: App {
+                inputs,
+                changes,
+                condemned,
+                attempts,
+            },
+            ready,
+            thread,
+        })
+    }
+}
+
+/// Everything the loop owns.
+struct Turn {
+    host: Host<ClusterMachine>,
+    log: LogThread,
+    suggester: SuggesterThread,
+    inputs: mpsc::Sender<Input>,
+    /// Set while this node leads.
+    leader: Option<Leader>,
+    leader_config: LeaderConfig,
+    term: u64,
+    clock: Clock,
+    /// For the node, at the end of the turn.
+    queued: Vec<HostInput>,
+    streams: BTreeMap<WorkerId, Stream>,
+    asked: BTreeMap<u64, oneshot::Sender<Result<Vec<Effect>, AskError>>>,
+    next_tag: u64,
+    health: Health,
+    metrics: Arc<Metrics>,
+    told: mpsc::UnboundedSender<Told>,
+    changed: watch::Sender<u64>,
+    condemned: Arc<RwLock<BTreeSet<Digest>>>,
+    attempts: Attempts,
+    became_ready: Option<oneshot::Sender<()>>,
+}
+
+impl Turn {
+    fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Input>,
+        first: Vec<Output<Effect>>,
+    ) -> Result<(), RunError> {
+        let mut result = self.outputs(self.clock.now(), first);
+        let mut inputs = Vec::with_capacity(TURN_INPUTS_MAX);
+        let mut running = result.is_ok();
+        while running && queue.blocking_recv_many(&mut inputs, TURN_INPUTS_MAX) > 0 {
+            let time = self.clock.now(); // read once, here, for everything below
+            for input in inputs.drain(..) {
+                match self.take(time, input) {
+                    Ok(true) => {}
+                    Ok(false) => running = false,
+                    Err(error) => result = Err(error),
+                }
+            }
+            if result.is_ok() {
+                result = self.settle(time);
+            }
+            running &= result.is_ok();
+        }
+        // Closed first, so that nobody waits for room in a queue that is not read any more.
+        drop(queue);
+        self.log.stop();
+        self.suggester.stop();
+        if let Err(error) = &result {
+            tracing::error!(%error, "the coordinator stops");
+        }
+        result
+    }
+
+    /// Takes one input. False: it was the order to stop.
+    fn take(&mut self, time: Time, input: Input) -> Result<bool, RunError> {
+        match input {
+            Input::Tick => {
+                self.queued.push(HostInput::Tick);
+                self.lead(time, leader::Input::Tick);
+            }
+            Input::Log(done) => self.logged(done)?,
+            Input::SnapshotEncoded { index, bytes } => self
+                .queued
+                .push(HostInput::SnapshotEncoded { index, bytes }),
+            Input::Suggested {
+                sweep,
+                first,
+                seen,
+                parameters,
+                exhausted,
+            } => {
+                self.lead(
+                    time,
+                    leader::Input::Suggested {
+                        sweep,
+                        first,
+                        seen,
+                        parameters,
+                        exhausted,
+                    },
+                );
+            }
+            Input::BlobsDeleted { chunks } => {
+                self.lead(time, leader::Input::BlobsDeleted { chunks })
+            }
+            Input::Connected {
+                facts,
+                running,
+                stream,
+            } => {
+                if let Some(older) = self.streams.insert(facts.worker, stream) {
+                    older.replaced.cancel();
+                }
+                self.lead(time, leader::Input::Connected { facts, running });
+            }
+            Input::Heard {
+                worker,
+                stream,
+                message,
+            } => {
+                if self
+                    .streams
+                    .get(&worker)
+                    .is_some_and(|s| s.number == stream)
+                {
+                    self.heard(time, worker, message);
+                }
+            }
+            Input::Ask { command, reply } => self.propose(command, reply),
+            Input::Read(look) => look(&View {
+                cluster: self.host.machine().cluster(),
+                leader: self.leader.as_ref(),
+                term: self.term,
+                time,
+            }),
+            Input::Stop => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn heard(&mut self, time: Time, worker: WorkerId, message: Heard) {
+        let input = match message {
+            Heard::Heartbeat(running) => leader::Input::Heartbeat { worker, running },
+            Heard::Facts(facts) => leader::Input::Facts { worker, facts },
+            Heard::Closed => {
+                self.streams.remove(&worker);
+                leader::Input::Disconnected { worker }
+            }
+        };
+        self.lead(time, input);
+    }
+
+    fn propose(&mut self, command: Command, reply: oneshot::Sender<Result<Vec<Effect>, AskError>>) {
+        self.next_tag += 1;
+        let tag = CLIENT | self.next_tag;
+        self.asked.insert(tag, reply);
+        self.queued.push(HostInput::Propose {
+            tag,
+            data: command::encode(&[command]),
+        });
+    }
+
+    fn logged(&mut self, done: LogDone) -> Result<(), RunError> {
+        match done {
+            LogDone::Persisted(batch) => {
+                self.health.recover(Part::Log);
+                self.queued.push(HostInput::Persisted { batch });
+            }
+            LogDone::SnapshotStored(index) => self.queued.push(HostInput::SnapshotStored { index }),
+            LogDone::Full(error) => {
+                tracing::warn!(%error, "the disk is full: nothing is accepted until there is space");
+                self.health.complain(
+                    Part::Log,
+                    format!("{error}: free some space, the coordinator goes on by itself"),
+                );
+            }
+            LogDone::Failed(error) => return Err(RunError::Log(error)),
+        }
+        Ok(())
+    }
+
+    /// Hands the node what was queued, and what follows from that, until nothing is left.
+    fn settle(&mut self, time: Time) -> Result<(), RunError> {
+        let before = self.host.applied();
+        while !self.queued.is_empty() {
+            let outputs = self.host.step_many(std::mem::take(&mut self.queued));
+            self.outputs(time, outputs)?;
+        }
+        if self.host.applied() != before {
+            self.publish();
+        }
+        Ok(())
+    }
+
+    fn outputs(&mut self, time: Time, outputs: Vec<Output<Effect>>) -> Result<(), RunError> {
+        if let Some((index, error)) = self.host.machine().unreadable() {
+            return Err(RunError::Entry {
+                index,
+                error: error.to_string(),
+            });
+        }
+        for output in outputs {
+            match output {
+                Output::Persist(batch) => self.log.persist(batch),
+                Output::Send { .. } => {} // there is no other node
+                Output::Applied {
+                    index,
+                    tag,
+                    effects,
+                } => self.applied(time, LogIndex(index), tag, effects),
+                Output::Refused { tag, reason } => self.refused(time, tag, reason),
+                Output::Role(role) => self.become_role(time, role),
+                Output::Encode { index, capture } => self.encode(index, capture)?,
+                Output::StoreSnapshot(file) => self.log.store_snapshot(file),
+                Output::Fatal { reason } => return Err(RunError::Fatal(reason)),
+            }
+        }
+        Ok(())
+    }
+
+    fn applied(&mut self, time: Time, index: LogIndex, tag: Option<u64>, effects: Vec<Effect>) {
+        self.metrics.applied.inc();
+        for effect in &effects {
+            self.tell(index, effect);
+        }
+        if let Some(reply) = tag.and_then(|t| self.asked.remove(&t)) {
+            // Whoever asked may be gone: the command stands all the same.
+            let _ = reply.send(outcome(effects.clone()));
+        }
+        let tag = tag.filter(|t| t & CLIENT == 0);
+        self.lead(time, leader::Input::Applied { tag, effects });
+    }
+
+    /// Passes an effect to those besides the leader who need it.
+    fn tell(&mut self, index: LogIndex, effect: &Effect) {
+        let cluster = self.host.machine().cluster();
+        match effect {
+            Effect::Refused(_) => {
+                self.metrics.refused.inc();
+            }
+            Effect::SweepCreated { sweep } => {
+                if let Some(known) = cluster.sweep(*sweep) {
+                    self.suggester.send(Job::Add(*sweep, known.spec.clone()));
+                }
+            }
+            Effect::SweepEnded { sweep } => self.suggester.send(Job::Remove(*sweep)),
+            Effect::Learned { sweep, event } => {
+                self.suggester
+                    .send(Job::Learn(*sweep, index, event.clone()))
+            }
+            Effect::Start { trial, attempt, .. } => self.attempts.started(*trial, *attempt),
+            Effect::SweepChanged { sweep } if cluster.sweep(*sweep).is_none() => {
+                self.suggester.send(Job::Remove(*sweep));
+                self.attempts.forget(*sweep);
+                let _ = self.told.send(Told::SweepDeleted(*sweep));
+            }
+            _ => {}
+        }
+    }
+
+    fn refused(&mut self, time: Time, tag: u64, reason: Refusal) {
+        if tag & CLIENT == 0 {
+            return self.lead(time, leader::Input::Dropped { tag });
+        }
+        if let Some(reply) = self.asked.remove(&tag) {
+            let error = match reason {
+                Refusal::LogFull => AskError::Busy,
+                Refusal::TooLarge { .. } | Refusal::Empty => AskError::TooLarge(reason.to_string()),
+                Refusal::NotLeader { .. } | Refusal::LeadershipLost => AskError::NotLeader,
+            };
+            let _ = reply.send(Err(error));
+        }
+    }
+
+    fn become_role(&mut self, time: Time, role: Role) {
+        match role {
+            Role::Leader { term } => {
+                let cluster = self.host.machine().cluster();
+                self.term = term;
+                self.suggester.send(Job::Rebuild(Box::new(cluster.clone())));
+                let (leader, actions) = Leader::new(time, self.leader_config, cluster);
+                self.leader = Some(leader);
+                self.act(actions);
+                self.publish();
+                self.health.recover(Part::Leadership);
+                if let Some(ready) = self.became_ready.take() {
+                    let _ = ready.send(());
+                }
+            }
+            Role::Follower { .. } => {
+                self.leader = None;
+                self.health
+                    .complain(Part::Leadership, "this node does not lead");
+            }
+        }
+    }
+
+    fn encode(&self, index: u64, capture: bonfire_consensus::Capture) -> Result<(), RunError> {
+        let inputs = self.inputs.clone();
+        let encode = move || {
+            drop(inputs.blocking_send(Input::SnapshotEncoded {
+                index,
+                bytes: capture(),
+            }))
+        };
+        let builder = std::thread::Builder::new().name("snapshot".into());
+        builder.spawn(encode).map(drop).map_err(RunError::Thread)
+    }
+
+    fn lead(&mut self, time: Time, input: leader::Input) {
+        if let Some(leader) = self.leader.as_mut() {
+            let actions = leader.step(time, self.host.machine().cluster(), input);
+            self.act(actions);
+        }
+    }
+
+    /// Enqueues what the leader asks for.
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Propose { tag, commands } => {
+                    debug_assert_eq!(tag & CLIENT, 0, "the leader's tags stay below the clients'");
+                    self.queued.push(HostInput::Propose {
+                        tag,
+                        data: command::encode(&commands),
+                    });
+                }
+                Action::Order { worker, order } => {
+                    let Some(stream) = self.streams.get(&worker) else {
+                        continue;
+                    };
+                    match stream.orders.try_send(ToWorker::Order(order)) {
+                        Ok(()) => self.metrics.orders.inc(),
+                        // The worker's next heartbeat shows what it lacks.
+                        Err(_) => self.metrics.orders_dropped.inc(),
+                    };
+                }
+                Action::Suggest {
+                    sweep,
+                    first,
+                    count,
+                    seen,
+                } => {
+                    self.suggester.send(Job::Suggest {
+                        sweep,
+                        first,
+                        count,
+                        seen,
+                    });
+                }
+                Action::DeleteBlobs { chunks } => {
+                    let _ = self.told.send(Told::DeleteBlobs(chunks));
+                }
+            }
+        }
+    }
+
+    /// Shows the others what was applied.
+    fn publish(&self) {
+        let blobs = self.host.machine().cluster().blobs();
+        let differs =
+            *self.condemned.read().unwrap_or_else(|e| e.into_inner()) != *blobs.condemned();
+        if differs {
+            *self.condemned.write().unwrap_or_else(|e| e.into_inner()) = blobs.condemned().clone();
+        }
+        self.changed.send_replace(self.host.applied());
+    }
+}
+
+/// A refusal is the whole outcome of a client's command.
+fn outcome(effects: Vec<Effect>) -> Result<Vec<Effect>, AskError> {
+    let refusal = effects.iter().find_map(|e| match e {
+        Effect::Refused(refusal) => Some(refusal.clone()),
+        _ => None,
+    });
+    refusal.map_or(Ok(effects), |refusal| Err(AskError::Refused(refusal)))
+}

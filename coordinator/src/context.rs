@@ -1,0 +1,76 @@
+//! What every handler is given.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bonfire_domain::cluster::{SweepState, TrialState};
+use bonfire_store::LocalBlobs;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, AskError};
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::health::Health;
+use crate::metrics::{Levels, Metrics};
+use crate::tracker::Tracker;
+
+/// Handles to everything a call may need. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) app: App,
+    pub(crate) tracker: Tracker,
+    pub(crate) blobs: LocalBlobs,
+    pub(crate) health: Health,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) clock: Clock,
+    pub(crate) address: SocketAddr,
+    /// Cancelled when the coordinator is to stop: every stream ends then.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Context {
+    /// The text of a scrape.
+    pub(crate) async fn scrape(&self) -> Result<String, AskError> {
+        let ready = self.health.reasons().is_none();
+        let uptime_seconds = self.clock.now().now.0 as f64 / 1e3;
+        let levels = self.app.read(move |view| {
+            let cluster = view.cluster;
+            let connected = |w| {
+                view.leader
+                    .and_then(|l| l.contact(w))
+                    .is_some_and(|c| c.connected)
+            };
+            let by_state = |state: SweepState| {
+                let name = state.name();
+                (
+                    name,
+                    cluster.sweeps().filter(|s| s.state.name() == name).count() as u64,
+                )
+            };
+            let states = [
+                SweepState::Running,
+                SweepState::Paused,
+                SweepState::Completed,
+                SweepState::Cancelled,
+                SweepState::Failed,
+            ];
+            let in_state = |state: TrialState| {
+                (
+                    state.name(),
+                    cluster.sweeps().map(|s| u64::from(s.count(state))).sum(),
+                )
+            };
+            Levels {
+                applied_index: cluster.applied().0,
+                workers: cluster.workers().count(),
+                workers_connected: cluster.workers().filter(|w| connected(w.id())).count(),
+                sweeps: states.map(by_state).to_vec(),
+                trials: TrialState::ALL.map(in_state).to_vec(),
+                ready,
+                uptime_seconds,
+            }
+        });
+        Ok(self.metrics.render(&levels.await?))
+    }
+}

@@ -1,0 +1,374 @@
+//! The coordinator's shell: the node's host loop, gRPC and HTTP handlers, the tracker, the blob store's door.
+//!
+//! Everything that is decided is decided in `domain`; this room reads clocks, sockets and disks and does what the machines
+//! ask for. It never waits in its loop, and it knows nothing of rows or tensors.
+
+mod accept;
+mod app;
+mod clock;
+mod commands;
+mod config;
+mod context;
+mod data_dir;
+mod documents;
+mod gate;
+mod grpc;
+mod health;
+mod http;
+mod janitor;
+mod metrics;
+mod tracker;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use bonfire_consensus::{DiskLog, LogError, OpenError};
+use bonfire_domain::LeaderConfig;
+use bonfire_domain::command::Command;
+use bonfire_proto::Token;
+use bonfire_store::{LocalBlobs, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+
+pub use config::{ConfigError, CoordinatorConfig, Limits, PORT};
+pub use data_dir::discover;
+
+use app::{Input, Node, NodeParts};
+use clock::Clock;
+use context::Context;
+use data_dir::DataDir;
+use gate::GateLayer;
+use health::{Health, Part};
+use metrics::Metrics;
+use tracker::{Index, Job, Sealing, Tracker, TrackerParts};
+
+/// The loop's unit of time.
+const TICK: Duration = Duration::from_millis(100);
+/// The tracker's unit of time.
+const TRACKER_TICK: Duration = Duration::from_millis(500);
+/// A journal that nobody appends to for a minute is sealed.
+const IDLE_TICKS: u32 = 120;
+
+/// Why a coordinator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{} is in use by a live coordinator: name it with --coordinator, or stop it", data.display())]
+    InUse { data: PathBuf },
+    #[error(
+        "{listen} is not loopback: the token would travel in the clear; say --insecure to allow that"
+    )]
+    Exposed { listen: SocketAddr },
+    #[error("cannot listen on {listen}: {source}")]
+    Listen {
+        listen: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("cannot use {}: {source}", path.display())]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} says {found:?}: this data directory was written by another version", path.display())]
+    Format { path: PathBuf, found: String },
+    #[error("{} does not hold a token of 64 hexadecimal digits", path.display())]
+    Token { path: PathBuf },
+    #[error("the log cannot be opened: {}", chain(.0))]
+    Log(#[source] LogError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Why a coordinator stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("the state cannot be opened: {}", chain(.0.as_ref()))]
+    Open(#[source] Box<OpenError>),
+    #[error("entry {index} of the log: {error}; this version cannot read what another one wrote")]
+    Entry { index: u64, error: String },
+    #[error("the log failed: {}", chain(.0))]
+    Log(#[source] LogError),
+    #[error("the tracker failed: {0}")]
+    Tracker(#[source] StoreError),
+    #[error("{0}")]
+    Fatal(String),
+    #[error("the system has no thread to give: {0}")]
+    Thread(#[source] std::io::Error),
+    #[error("a part of the coordinator panicked")]
+    Panicked,
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// A coordinator that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The fleet's token, 64 hexadecimal digits. Not for logs.
+    pub token: Token,
+    /// Its data directory, absolute.
+    pub data: PathBuf,
+    handle: JoinHandle<Result<(), RunError>>,
+}
+
+impl Running {
+    /// Waits until it has ended: by its shutdown token, or by itself.
+    ///
+    /// # Errors
+    /// [`RunError`] if it could not go on.
+    pub async fn join(self) -> Result<(), RunError> {
+        self.handle.await.unwrap_or(Err(RunError::Panicked))
+    }
+}
+
+/// Starts a coordinator; when this returns it serves, with everything applied that its log holds.
+///
+/// Cancel `shutdown` to end it: streams end with a farewell, calls drain, the log is written out.
+///
+/// # Errors
+/// [`StartError::InUse`] if a live coordinator has the data directory; otherwise what is wrong with it, by file.
+pub async fn start(
+    config: CoordinatorConfig,
+    shutdown: CancellationToken,
+) -> Result<Running, StartError> {
+    let listen = config.listen;
+    if !listen.ip().is_loopback() && !config.insecure {
+        return Err(StartError::Exposed { listen });
+    }
+    let path = config.data.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let data = DataDir::open(&path)?;
+        let blobs = LocalBlobs::open(&data.blobs())?;
+        let (log, recovered) = DiskLog::open(&data.log()).map_err(StartError::Log)?;
+        Ok::<_, StartError>((data, blobs, log, recovered))
+    });
+    let (data, blobs, log, recovered) = opened.await.map_err(|_| RunError::Panicked)??;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|source| StartError::Listen { listen, source })?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| StartError::Listen { listen, source })?;
+
+    let (clock, health, metrics) = (Clock::start(), Health::default(), Arc::new(Metrics::new()));
+    let (told, telling) = mpsc::unbounded_channel();
+    let node = Node::start(NodeParts {
+        log,
+        recovered,
+        snapshot_log_bytes: config.limits.snapshot_log_bytes,
+        leader: LeaderConfig::default(),
+        clock,
+        health: health.clone(),
+        metrics: metrics.clone(),
+        told,
+    })?;
+    let Node { app, ready, thread } = node;
+    if ready.await.is_err() {
+        let ended = tokio::task::spawn_blocking(|| thread.join()).await;
+        return Err(match ended {
+            Ok(Ok(Err(error))) => error.into(),
+            _ => RunError::Panicked.into(),
+        });
+    }
+    // From here on whatever fails must end the loop, or its thread would hold the log's files.
+    let stopped = CancellationToken::new();
+    let ended = stopped.clone();
+    let node = tokio::task::spawn_blocking(move || {
+        let result = thread.join().unwrap_or(Err(RunError::Panicked));
+        ended.cancel();
+        result
+    });
+    let (sealings, sealing) = mpsc::unbounded_channel();
+    let parts = TrackerShell {
+        dir: data.tracker(),
+        blobs: blobs.clone(),
+        limits: &config.limits,
+        health: &health,
+        metrics: &metrics,
+        sealings,
+    };
+    let (tracker, tracker_thread) = match parts.start(&app).await {
+        Ok(started) => started,
+        Err(error) => {
+            let _ = app.send(Input::Stop).await;
+            let _ = node.await;
+            return Err(error);
+        }
+    };
+    let ended = stopped.clone();
+    let tracker_end = tokio::task::spawn_blocking(move || {
+        let result = tracker_thread.join().map_err(|_| RunError::Panicked);
+        ended.cancel();
+        result?.map_err(RunError::Tracker)
+    });
+    let stop = CancellationToken::new();
+    let context = Context {
+        app,
+        tracker,
+        blobs,
+        health,
+        metrics,
+        limits: Arc::new(config.limits.clone()),
+        clock,
+        address,
+        stop: stop.clone(),
+    };
+    let router = router(&context).await;
+    let service = GateLayer::new(data.token(), config.limits.call()).layer(router);
+    let served = tokio::spawn(accept::serve(
+        listener,
+        service,
+        config.limits,
+        context.metrics.clone(),
+        stop.clone(),
+    ));
+    let background = [
+        tokio::spawn(janitor::obey(context.clone(), telling, stop.clone())),
+        tokio::spawn(janitor::sweep_orphans(context.clone(), stop.clone())),
+        tokio::spawn(tick(context.clone())),
+        tokio::spawn(seal(context.clone(), sealing)),
+    ];
+    if let Err(error) = data.publish(address) {
+        // A full disk must not keep it from serving: it is then found by its address alone.
+        tracing::warn!(%error, "the address file cannot be written");
+    }
+    let (token, path) = (data.token().clone(), data.path().to_path_buf());
+    tracing::info!(%address, data = %path.display(), "the coordinator serves");
+
+    let handle = tokio::spawn(async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = stopped.cancelled() => {}
+        }
+        context
+            .health
+            .complain(Part::Shutdown, "the coordinator stops");
+        data.withdraw();
+        stop.cancel();
+        let mut result = served.await.map_err(|_| RunError::Panicked);
+        for task in background {
+            result = result.and(task.await.map_err(|_| RunError::Panicked));
+        }
+        // Reports that wait are written before the loop ends, so that what was acknowledged is whole.
+        let _ = context.tracker.send(Job::Stop).await;
+        let tracked = tracker_end.await.unwrap_or(Err(RunError::Panicked));
+        let _ = context.app.send(Input::Stop).await;
+        let looped = node.await.unwrap_or(Err(RunError::Panicked));
+        drop(data); // unlocked last
+        looped.and(tracked).and(result)
+    });
+    Ok(Running {
+        address,
+        token,
+        data: path,
+        handle,
+    })
+}
+
+async fn router(context: &Context) -> Router {
+    Router::new()
+        .merge(http::routes(context))
+        .merge(grpc::routes(context).await.into_axum_router())
+        .fallback(http::nowhere)
+}
+
+/// What the tracker needs besides its index, which takes the state to open.
+struct TrackerShell<'a> {
+    dir: PathBuf,
+    blobs: LocalBlobs,
+    limits: &'a Limits,
+    health: &'a Health,
+    metrics: &'a Arc<Metrics>,
+    sealings: mpsc::UnboundedSender<Sealing>,
+}
+
+type TrackerThread = std::thread::JoinHandle<Result<(), StoreError>>;
+
+impl TrackerShell<'_> {
+    async fn start(self, app: &app::App) -> Result<(Tracker, TrackerThread), StartError> {
+        let cluster = app
+            .snapshot()
+            .await
+            .map_err(|e| RunError::Fatal(e.to_string()))?;
+        let (dir, blobs) = (self.dir.clone(), self.blobs.clone());
+        let opened = tokio::task::spawn_blocking(move || Index::open(&dir, &blobs, &cluster)).await;
+        let index = opened.map_err(|_| RunError::Panicked)??;
+        let parts = TrackerParts {
+            dir: self.dir,
+            blobs: self.blobs,
+            index,
+            journal_bytes_max: self.limits.journal_bytes_max,
+            idle_ticks: IDLE_TICKS,
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+            sealings: self.sealings,
+        };
+        Tracker::start(parts).map_err(|e| RunError::Thread(e).into())
+    }
+}
+
+/// Says that time passes.
+async fn tick(context: Context) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut until_tracker = TRACKER_TICK;
+    loop {
+        tokio::select! {
+            () = context.stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        // Skipped while the loop is behind: it has enough to wake it.
+        let _ = context.app.offer(Input::Tick);
+        until_tracker = until_tracker.saturating_sub(TICK);
+        if until_tracker.is_zero() {
+            until_tracker = TRACKER_TICK;
+            context.tracker.tick();
+        }
+    }
+}
+
+/// Puts stored segments into the log; from then on they count and their journals may go.
+async fn seal(context: Context, mut sealings: mpsc::UnboundedReceiver<Sealing>) {
+    loop {
+        let sealing = tokio::select! {
+            () = context.stop.cancelled() => return,
+            sealing = sealings.recv() => sealing,
+        };
+        let Some(Sealing { journal, blob }) = sealing else {
+            return;
+        };
+        let asked = context
+            .app
+            .ask(Command::SealSegment { journal, blob })
+            .await;
+        let result = asked.map(|_| blob).map_err(|e| e.to_string());
+        if context
+            .tracker
+            .send(Job::SealTried { journal, result })
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The life of an attempt: started on a place, ended by its own report or by the loss of its worker.
+
+use bonfire_search::Event;
+
+use super::sweep::SweepState;
+use super::trial::{ATTEMPTS_KEPT, AttemptRecord, Trial, TrialState, Wish};
+use super::{Cluster, Outcome};
+use crate::command::Admission;
+use crate::effect::{Effect, Refusal};
+use crate::fault::{AttemptEnd, Failure, Retry};
+use crate::id::{Attempt, LogIndex, Place, TrialId, WallMs};
+
+use super::fleet::{Occupant, QUEUE_PER_SLOT};
+
+impl Cluster {
+    pub(super) fn start_attempt(
+        &mut self,
+        id: TrialId,
+        attempt: Attempt,
+        place: Place,
+        at: WallMs,
+    ) -> Outcome {
+        let worker = self
+            .workers
+            .get(&place.worker)
+            .ok_or(Refusal::NoSuchWorker)?;
+        let held = worker.slots.get(&place.slot).ok_or(Refusal::NoSuchWorker)?;
+        if held.len() >= QUEUE_PER_SLOT || worker.admission != Admission::Open {
+            return Err(Refusal::SlotTaken);
+        }
+        let (name, numerics) = (worker.facts.name.clone(), worker.facts.numerics.clone());
+        let sweep = self.sweep_mut(id.sweep)?;
+        let running = sweep.state == SweepState::Running;
+        let trial = sweep.live_mut(id.number)?;
+        if !running || trial.state != TrialState::Pending {
+            return Err(Refusal::NotFrom {
+                state: trial.state.name().to_owned(),
+                action: "start".to_owned(),
+            });
+        }
+        if attempt != trial.attempt.next() {
+            return Err(Refusal::Fenced {
+                current: trial.attempt,
+            });
+        }
+        let from_step = trial.last_checkpoint().map_or(0, |c| c.step);
+        // An attempt that goes on from a checkpoint of another numerics class is no longer bit-exact.
+        let wrote = trial.last_checkpoint().map(|c| c.attempt);
+        if let Some(record) = wrote.and_then(|w| trial.history.iter().find(|r| r.attempt == w)) {
+            trial.exact &= record.numerics == numerics;
+        }
+        trial.attempt = attempt;
+        trial.place = Some(place);
+        trial.wish = None;
+        trial.reason = None;
+        if trial.history.len() >= ATTEMPTS_KEPT {
+            trial.history.remove(0);
+        }
+        trial.history.push(AttemptRecord {
+            attempt,
+            worker: name,
+            numerics,
+            from_step,
+            started: at,
+            ended: None,
+        });
+        sweep.set_state(id.number, TrialState::Running);
+        if let Some(held) = self
+            .workers
+            .get_mut(&place.worker)
+            .and_then(|w| w.slots.get_mut(&place.slot))
+        {
+            held.push(Occupant { trial: id, attempt });
+        }
+        Ok(vec![Effect::Start {
+            place,
+            trial: id,
+            attempt,
+        }])
+    }
+
+    /// Ends an attempt if it is current; a fenced one changes nothing.
+    pub(super) fn end_attempt(
+        &mut self,
+        id: TrialId,
+        attempt: Attempt,
+        end: AttemptEnd,
+        at: WallMs,
+    ) -> Vec<Effect> {
+        let index = self.applied;
+        let Ok(sweep) = self.sweep_mut(id.sweep) else {
+            return vec![];
+        };
+        let retry = sweep.spec.retry;
+        let sweep_state = sweep.state.clone();
+        let top = sweep.scheduler.rungs().last().copied();
+        let top = top.unwrap_or_else(|| sweep.spec.budget());
+        let Ok(trial) = sweep.live_mut(id.number) else {
+            return vec![];
+        };
+        if !trial.is_current(attempt) {
+            return vec![];
+        }
+        let place = trial.place.take();
+        if let Some(record) = trial.history.last_mut() {
+            record.ended = Some((at, end.clone()));
+        }
+        let mut died = false;
+        let mut next = match &end {
+            AttemptEnd::Reached => sweep_reached(trial, top),
+            AttemptEnd::Yielded => TrialState::Pending,
+            AttemptEnd::Stopped => stopped_state(trial),
+            AttemptEnd::Failed { failure, detail } => {
+                died = matches!(failure, Failure::Crashed { .. });
+                if let Failure::DamagedCheckpoint { step } = failure {
+                    let step = *step;
+                    trial.reason = Some(format!("checkpoint at step {step} is damaged: {detail}"));
+                    trial.lost += 1;
+                    let gone = take_checkpoint(trial, step);
+                    self.release_checkpoints(gone);
+                    self.after_failure(id, retry, true)
+                } else if failure.fault().retry == Retry::Never {
+                    trial.reason = Some(end.to_string());
+                    TrialState::Failed
+                } else {
+                    let infra = failure.fault().blame == crate::fault::Blame::Infra;
+                    if infra {
+                        trial.lost += 1;
+                    } else {
+                        trial.faults += 1;
+                    }
+                    trial.reason = Some(end.to_string());
+                    self.after_failure(id, retry, infra)
+                }
+            }
+            AttemptEnd::Lost(_) => {
+                trial.lost += 1;
+                trial.reason = Some(end.to_string());
+                self.after_failure(id, retry, true)
+            }
+        };
+        let mut effects = Vec::new();
+        if let Some(place) = place {
+            self.vacate(place, id, attempt);
+            effects.push(Effect::SlotFreed { place });
+            if died {
+                effects.extend(self.record_death(place.worker, id, at));
+            }
+        }
+        if !next.is_terminal() && next != TrialState::Paused {
+            next = match &sweep_state {
+                SweepState::Running => next,
+                SweepState::Stopping { cancelled, .. } if *cancelled => TrialState::Cancelled,
+                SweepState::Stopping { .. } => self.given_up(id),
+                _ => TrialState::Paused,
+            };
+        }
+        effects.extend(self.settle(index, id, next));
+        effects
+    }
+
+    /// Moves a trial to `next` and tells who must know.
+    pub(super) fn settle(
+        &mut self,
+        index: LogIndex,
+        id: TrialId,
+        next: TrialState,
+    ) -> Vec<Effect> {
+        let Ok(sweep) = self.sweep_mut(id.sweep) else {
+            return vec![];
+        };
+        let Ok(trial) = sweep.live_mut(id.number) else {
+            return vec![];
+        };
+        trial.wish = None;
+        trial.place = None;
+        let tries = trial.tries();
+        if next.is_terminal() {
+            trial.ended = Some(index);
+        }
+        sweep.set_state(id.number, next);
+        let mut effects = Vec::new();
+        match next.ending() {
+            Some(ending) => {
+                let event = Event::Ended {
+                    number: id.number,
+                    ending,
+                };
+                sweep.scheduler.observe(&event);
+                effects.push(Effect::Learned {
+                    sweep: id.sweep,
+                    event,
+                });
+                effects.push(Effect::TrialEnded { trial: id });
+                effects.extend(self.after_end(id));
+            }
+            None if next == TrialState::Pending => {
+                effects.push(Effect::TrialReady { trial: id, tries });
+            }
+            None => {}
+        }
+        effects.push(Effect::SweepChanged { sweep: id.sweep });
+        effects
+    }
+
+    /// What an attempt that failed or was lost leaves its trial as.
+    fn after_failure(
+        &mut self,
+        id: TrialId,
+        retry: crate::spec::RetrySpec,
+        lost: bool,
+    ) -> TrialState {
+        let Some(trial) = self
+            .sweeps
+            .get_mut(&id.sweep)
+            .and_then(|s| s.live.get_mut(&id.number))
+        else {
+            return TrialState::Failed;
+        };
+        match &trial.wish {
+            Some(Wish::Prune { .. } | Wish::Cancel | Wish::Limit) => return stopped_state(trial),
+            Some(Wish::Yield) | None => {}
+        }
+        let spent = if lost {
+            trial.lost > retry.lost
+        } else {
+            trial.faults >= retry.attempts
+        };
+        if spent {
+            TrialState::Failed
+        } else {
+            TrialState::Pending
+        }
+    }
+
+    /// How a trial ends that a limit of the sweep stops: pruned with a value, cancelled without.
+    pub(super) fn given_up(&self, id: TrialId) -> TrialState {
+        let value = self.trial(id).and_then(|t| t.value);
+        if value.is_some() {
+            TrialState::Pruned
+        } else {
+            TrialState::Cancelled
+        }
+    }
+
+    /// A terminal trial lets go of what only a running one needs, and may end its sweep.
+    fn after_end(&mut self, id: TrialId) -> Vec<Effect> {
+        let mut effects = self.retain_checkpoints(id);
+        let Some(sweep) = self.sweeps.get_mut(&id.sweep) else {
+            return effects;
+        };
+        let limit = sweep
+            .spec
+            .search
+            .as_ref()
+            .map_or(u32::MAX, |s| s.limit.failed_trials);
+        if sweep.count(TrialState::Failed) >= limit && sweep.state == SweepState::Running {
+            let reason = format!("{limit} trials failed (limit.failed_trials)");
+            effects.extend(self.stop_sweep(id.sweep, false, true, reason, false));
+        }
+        effects
+    }
+}
+
+/// The state of a trial that trained to its target: done, or waiting at a rung.
+fn sweep_reached(trial: &Trial, top: u64) -> TrialState {
+    if trial.until >= top {
+        TrialState::Completed
+    } else if matches!(trial.wish, Some(Wish::Cancel | Wish::Limit)) {
+        stopped_state(trial)
+    } else {
+        TrialState::Paused
+    }
+}
+
+/// The state of a trial that was stopped on order.
+fn stopped_state(trial: &Trial) -> TrialState {
+    match &trial.wish {
+        Some(Wish::Prune { .. }) => TrialState::Pruned,
+        Some(Wish::Limit) if trial.value.is_some() => TrialState::Pruned,
+        Some(Wish::Yield) => TrialState::Pending,
+        Some(Wish::Limit | Wish::Cancel) | None => TrialState::Cancelled,
+    }
+}
+
+/// Takes the checkpoint at `step` out of a trial.
+pub(super) fn take_checkpoint(
+    trial: &mut Trial,
+    step: u64,
+) -> Vec<crate::checkpoint::Checkpoint> {
+    let at = trial.checkpoints.iter().position(|c| c.step == step);
+    at.map(|at| trial.checkpoints.remove(at))
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,342 @@
+//! What users ask of sweeps and trials, and how a sweep ends.
+
+use bonfire_search::Assignment;
+
+use super::sweep::SweepState;
+use super::trial::{Trial, TrialState, Wish};
+use super::{Cluster, Outcome};
+use crate::command::{SweepAction, SweepEnding, TrialAction};
+use crate::effect::{Effect, Refusal};
+use crate::id::{LogIndex, Place, SweepId, TrialId, WallMs};
+
+impl Cluster {
+    pub(super) fn control_sweep(
+        &mut self,
+        index: LogIndex,
+        id: SweepId,
+        action: SweepAction,
+        at: WallMs,
+    ) -> Outcome {
+        let sweep = self.sweep_mut(id)?;
+        let not_from = |action: &str, state: &SweepState| Refusal::NotFrom {
+            state: state.name().to_owned(),
+            action: action.to_owned(),
+        };
+        match (action, &sweep.state) {
+            (SweepAction::Pause, SweepState::Running) => {
+                sweep.state = SweepState::Paused;
+                sweep.ran_ms = sweep.running_ms(at);
+                sweep.running_since = None;
+                sweep.reason = Some("paused by a user".to_owned());
+                Ok(self.wish_all(id, &Wish::Yield, true))
+            }
+            (SweepAction::Pause, SweepState::Paused) => Ok(vec![]),
+            (SweepAction::Resume, SweepState::Paused) => {
+                sweep.state = SweepState::Running;
+                sweep.running_since = Some(at);
+                sweep.reason = None;
+                Ok(self.release_held(id))
+            }
+            (SweepAction::Resume, SweepState::Running) => Ok(vec![]),
+            (SweepAction::Cancel { save }, state) if !state.is_terminal() => {
+                let reason = "cancelled by a user".to_owned();
+                Ok(self.stop_sweep(id, true, false, reason, save))
+            }
+            (SweepAction::Stop { reason }, SweepState::Running | SweepState::Paused) => {
+                Ok(self.stop_sweep(id, false, false, reason, false))
+            }
+            (SweepAction::Delete, state) if state.is_terminal() => Ok(self.delete_sweep(index, id)),
+            (SweepAction::Pause, state) => Err(not_from("pause", state)),
+            (SweepAction::Resume, state) => Err(not_from("resume", state)),
+            (SweepAction::Cancel { .. }, state) => Err(not_from("cancel", state)),
+            (SweepAction::Stop { .. }, state) => Err(not_from("stop", state)),
+            (SweepAction::Delete, state) => Err(not_from("delete", state)),
+        }
+    }
+
+    /// Nothing new starts, what runs is ended; the sweep finishes when nothing runs.
+    pub(super) fn stop_sweep(
+        &mut self,
+        id: SweepId,
+        cancelled: bool,
+        failed: bool,
+        reason: String,
+        save: bool,
+    ) -> Vec<Effect> {
+        let index = self.applied;
+        let Ok(sweep) = self.sweep_mut(id) else {
+            return vec![];
+        };
+        sweep.state = SweepState::Stopping {
+            cancelled,
+            failed,
+            reason: reason.clone(),
+        };
+        sweep.reason = Some(reason);
+        let waiting: Vec<u32> = sweep
+            .live()
+            .filter(|t| matches!(t.state, TrialState::Pending | TrialState::Paused))
+            .map(|t| t.number)
+            .collect();
+        let mut effects = Vec::new();
+        for number in waiting {
+            let trial = TrialId { sweep: id, number };
+            let next = if cancelled {
+                TrialState::Cancelled
+            } else {
+                self.given_up(trial)
+            };
+            effects.extend(self.settle(index, trial, next));
+        }
+        let wish = if cancelled { Wish::Cancel } else { Wish::Limit };
+        effects.extend(self.wish_all(id, &wish, save));
+        effects.push(Effect::SweepChanged { sweep: id });
+        effects
+    }
+
+    /// Asks every running attempt of a sweep to end.
+    fn wish_all(&mut self, id: SweepId, wish: &Wish, save: bool) -> Vec<Effect> {
+        let Ok(sweep) = self.sweep_mut(id) else {
+            return vec![];
+        };
+        let mut effects = Vec::new();
+        for trial in sweep.live.values_mut() {
+            let Some(place) = trial.place.filter(|_| trial.state == TrialState::Running) else {
+                continue;
+            };
+            trial.wish = Some(wish.clone());
+            effects.push(Effect::Stop {
+                place,
+                trial: TrialId {
+                    sweep: id,
+                    number: trial.number,
+                },
+                attempt: trial.attempt,
+                save,
+            });
+        }
+        effects.push(Effect::SweepChanged { sweep: id });
+        effects
+    }
+
+    /// Asks one attempt to save and give its slot back.
+    pub(super) fn wish_yield(&mut self, id: TrialId, place: Place) -> Vec<Effect> {
+        let Ok(trial) = self
+            .sweep_mut(id.sweep)
+            .and_then(|s| s.live_mut(id.number))
+        else {
+            return vec![];
+        };
+        if trial.wish.is_some() {
+            return vec![];
+        }
+        trial.wish = Some(Wish::Yield);
+        vec![Effect::Stop {
+            place,
+            trial: id,
+            attempt: trial.attempt,
+            save: true,
+        }]
+    }
+
+    /// Trials held with their sweep may start again; those at a rung wait for a promotion as before.
+    fn release_held(&mut self, id: SweepId) -> Vec<Effect> {
+        let index = self.applied;
+        let Ok(sweep) = self.sweep_mut(id) else {
+            return vec![];
+        };
+        let held: Vec<u32> = sweep
+            .live()
+            .filter(|t| t.state == TrialState::Paused && t.epochs() < t.until)
+            .map(|t| t.number)
+            .collect();
+        let mut effects = Vec::new();
+        for number in held {
+            let trial = TrialId { sweep: id, number };
+            effects.extend(self.settle(index, trial, TrialState::Pending));
+        }
+        effects.push(Effect::SweepChanged { sweep: id });
+        effects
+    }
+
+    fn delete_sweep(&mut self, _index: LogIndex, id: SweepId) -> Vec<Effect> {
+        let Some(sweep) = self.sweeps.remove(&id) else {
+            return vec![];
+        };
+        self.names.remove(&sweep.name);
+        let gone = sweep
+            .trials()
+            .iter()
+            .flat_map(|t| t.checkpoints.clone())
+            .collect();
+        let mut effects = self.release_checkpoints(gone);
+        effects.push(Effect::SweepChanged { sweep: id });
+        effects
+    }
+
+    pub(super) fn control_trial(
+        &mut self,
+        index: LogIndex,
+        id: TrialId,
+        action: TrialAction,
+        at: WallMs,
+    ) -> Outcome {
+        let sweep = self.sweep_mut(id.sweep)?;
+        let budget = sweep.spec.budget();
+        let trial = sweep.live_mut(id.number)?;
+        match (action, trial.state) {
+            (TrialAction::Stop, TrialState::Running) => {
+                trial.wish = Some(Wish::Cancel);
+                trial.reason = Some("stopped by a user".to_owned());
+                let place = trial.place;
+                let attempt = trial.attempt;
+                Ok(place
+                    .map(|place| Effect::Stop {
+                        place,
+                        trial: id,
+                        attempt,
+                        save: true,
+                    })
+                    .into_iter()
+                    .collect())
+            }
+            (TrialAction::Stop, TrialState::Pending | TrialState::Paused) => {
+                trial.reason = Some("stopped by a user".to_owned());
+                Ok(self.settle(index, id, TrialState::Cancelled))
+            }
+            (
+                TrialAction::Resume,
+                TrialState::Failed | TrialState::Cancelled | TrialState::Pruned | TrialState::Paused,
+            ) => {
+                trial.faults = 0;
+                trial.lost = 0;
+                trial.reason = None;
+                trial.ended = None;
+                if trial.epochs() >= trial.until {
+                    // It had reached its rung: going on means to the end.
+                    trial.until = budget;
+                }
+                if sweep.state.is_terminal() {
+                    sweep.state = SweepState::Running;
+                    sweep.exhausted = Some("reopened for a resumed trial".to_owned());
+                    sweep.running_since = Some(at);
+                    sweep.ended = None;
+                }
+                Ok(self.settle(index, id, TrialState::Pending))
+            }
+            (TrialAction::Stop, state) => Err(Refusal::NotFrom {
+                state: state.name().to_owned(),
+                action: "stop".to_owned(),
+            }),
+            (TrialAction::Resume, state) => Err(Refusal::NotFrom {
+                state: state.name().to_owned(),
+                action: "resume".to_owned(),
+            }),
+        }
+    }
+
+    pub(super) fn fork(
+        &mut self,
+        index: LogIndex,
+        request: u64,
+        parent: TrialId,
+        step: u64,
+        parameters: Assignment,
+        at: WallMs,
+    ) -> Outcome {
+        let sweep = self.sweep_mut(parent.sweep)?;
+        if let Some(number) = sweep.forks.get(&request) {
+            let trial = sweep.id_of(*number);
+            return Ok(vec![Effect::TrialCreated { trial }]);
+        }
+        let origin = sweep
+            .trial(parent.number)
+            .ok_or(Refusal::NoSuchTrial)?
+            .into_owned();
+        let checkpoint = origin
+            .checkpoints
+            .iter()
+            .find(|c| c.step == step)
+            .ok_or(Refusal::NoSuchCheckpoint { step })?
+            .clone();
+        let number = sweep.next;
+        let until = u64::from(sweep.spec.train.epochs);
+        let mut trial = Trial::new(number, parameters, until, index);
+        trial.parent = Some((parent.number, step));
+        sweep.forks.insert(request, number);
+        trial.exact = origin.exact;
+        // Its series begins as its parent's did.
+        let before = |o: &&super::Observation| o.step <= step;
+        trial.observations = origin.observations.iter().filter(before).copied().collect();
+        let goal = sweep.spec.objective.goal;
+        trial.value = trial
+            .observations
+            .iter()
+            .map(|o| o.value)
+            .filter(|v| !v.is_nan())
+            .reduce(|a, b| if goal.better(b, a) { b } else { a });
+        let digests: Vec<_> = checkpoint
+            .chunks
+            .iter()
+            .chain(&checkpoint.manifest)
+            .map(|b| b.digest)
+            .collect();
+        trial.checkpoints.push(checkpoint);
+        sweep.add_trial(trial);
+        if sweep.state.is_terminal() {
+            sweep.state = SweepState::Running;
+            sweep.exhausted = Some("reopened for a forked trial".to_owned());
+            sweep.running_since = Some(at);
+            sweep.ended = None;
+        }
+        let trial = sweep.id_of(number);
+        self.blobs.take(&digests);
+        Ok(vec![
+            Effect::TrialCreated { trial },
+            Effect::SweepChanged {
+                sweep: parent.sweep,
+            },
+        ])
+    }
+
+    /// Ends a sweep in which nothing runs; what still waits at a rung is pruned.
+    pub(super) fn finish(
+        &mut self,
+        index: LogIndex,
+        id: SweepId,
+        ending: SweepEnding,
+        reason: String,
+        at: WallMs,
+    ) -> Outcome {
+        let sweep = self.sweep_mut(id)?;
+        let active = sweep.count(TrialState::Running) + sweep.count(TrialState::Pending);
+        if sweep.state.is_terminal() || sweep.state == SweepState::Paused || active > 0 {
+            return Err(Refusal::NotFrom {
+                state: sweep.state.name().to_owned(),
+                action: "finish".to_owned(),
+            });
+        }
+        let waiting: Vec<u32> = sweep
+            .live()
+            .filter(|t| t.state == TrialState::Paused)
+            .map(|t| t.number)
+            .collect();
+        let mut effects = Vec::new();
+        for number in waiting {
+            let trial = TrialId { sweep: id, number };
+            effects.extend(self.settle(index, trial, TrialState::Pruned));
+        }
+        let sweep = self.sweep_mut(id)?;
+        sweep.ran_ms = sweep.running_ms(at);
+        sweep.running_since = None;
+        sweep.ended = Some(at);
+        sweep.reason = Some(reason);
+        sweep.state = match ending {
+            SweepEnding::Completed => SweepState::Completed,
+            SweepEnding::Cancelled => SweepState::Cancelled,
+            SweepEnding::Failed => SweepState::Failed,
+        };
+        effects.push(Effect::SweepEnded { sweep: id });
+        Ok(effects)
+    }
+}

@@ -1,0 +1,144 @@
+//! What applying a command changed: followers drop it, the leader feeds it to its own machine.
+
+use std::fmt;
+
+use bonfire_search::Event;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Attempt, Digest, Place, SweepId, TrialId, WorkerId};
+
+/// A consequence of an applied command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// The command changed nothing, and why.
+    Refused(Refusal),
+    SweepCreated {
+        sweep: SweepId,
+    },
+    /// Its state, its room for trials or its needs may have changed.
+    SweepChanged {
+        sweep: SweepId,
+    },
+    SweepEnded {
+        sweep: SweepId,
+    },
+    /// What the sampler of the sweep may learn.
+    Learned {
+        sweep: SweepId,
+        event: Event,
+    },
+    TrialCreated {
+        trial: TrialId,
+    },
+    /// May be started (again); `tries` failed or lost attempts decide the backoff.
+    TrialReady {
+        trial: TrialId,
+        tries: u32,
+    },
+    TrialEnded {
+        trial: TrialId,
+    },
+    /// The worker should run this.
+    Start {
+        place: Place,
+        trial: TrialId,
+        attempt: Attempt,
+    },
+    /// The worker should end this.
+    Stop {
+        place: Place,
+        trial: TrialId,
+        attempt: Attempt,
+        save: bool,
+    },
+    SlotFreed {
+        place: Place,
+    },
+    WorkerChanged {
+        worker: WorkerId,
+    },
+    WorkerLost {
+        worker: WorkerId,
+    },
+    /// Three different trials died on it: keep it from new work.
+    Suspect {
+        worker: WorkerId,
+        reason: String,
+    },
+    FactTaken {
+        worker: WorkerId,
+        sequence: u64,
+    },
+    /// A published checkpoint named blobs that are being deleted.
+    UploadAgain {
+        worker: WorkerId,
+        trial: TrialId,
+        attempt: Attempt,
+        chunks: Vec<Digest>,
+    },
+    /// Some blobs have no reference any more.
+    Garbage,
+    Condemned {
+        chunks: Vec<Digest>,
+    },
+    DatasetAdded {
+        name: String,
+        version: Digest,
+        changed: bool,
+    },
+    Prepared {
+        key: Digest,
+    },
+    SegmentSealed {
+        journal: u64,
+    },
+}
+
+/// Why a command changed nothing. An outcome that every node computes alike, not an error of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    NoSuchSweep,
+    NoSuchTrial,
+    NoSuchWorker,
+    NoSuchCheckpoint { step: u64 },
+    NoSuchDataset { version: String },
+    NameTaken { name: String },
+    SpecUnreadable { problem: String },
+    /// The sweep's next number is another one.
+    NotNext { next: u32 },
+    /// The trial's attempt is another one: the sender is fenced.
+    Fenced { current: Attempt },
+    /// The state machine has no such edge.
+    NotFrom { state: String, action: String },
+    SlotTaken,
+    LimitReached { limit: u32 },
+    BeingDeleted { chunks: u32 },
+    StillReferenced,
+    ManifestUnreadable { problem: String },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoSuchSweep => f.write_str("no such sweep"),
+            Refusal::NoSuchTrial => f.write_str("no such trial"),
+            Refusal::NoSuchWorker => f.write_str("no such worker"),
+            Refusal::NoSuchCheckpoint { step } => write!(f, "no checkpoint at step {step}"),
+            Refusal::NoSuchDataset { version } => write!(f, "no dataset version {version}"),
+            Refusal::NameTaken { name } => write!(f, "the name {name} is taken"),
+            Refusal::SpecUnreadable { problem } => write!(f, "the spec cannot be read: {problem}"),
+            Refusal::NotNext { next } => write!(f, "the next trial has number {next}"),
+            Refusal::Fenced { current } => write!(f, "attempt {} is current", current.0),
+            Refusal::NotFrom { state, action } => write!(f, "cannot {action}: it is {state}"),
+            Refusal::SlotTaken => f.write_str("the slot is taken"),
+            Refusal::LimitReached { limit } => write!(f, "the limit of {limit} is reached"),
+            Refusal::BeingDeleted { chunks } => {
+                write!(f, "{chunks} of its blobs are being deleted")
+            }
+            Refusal::StillReferenced => f.write_str("it is still referenced"),
+            Refusal::ManifestUnreadable { problem } => {
+                write!(f, "the manifest cannot be read: {problem}")
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Whether a spec and a dataset go together: columns, classes, shapes. Says everything that is wrong before anything runs.
+//!
+//! Looks at schemas and statistics only, never at rows. What depends on how many rows ended up in train is looked at once
+//! the data is prepared.
+
+mod columns;
+mod glob;
+mod prepared;
+mod preview;
+
+#[cfg(test)]
+mod tests;
+
+pub use columns::{complete, feature_columns, fit};
+pub use prepared::{ModelPlan, fit_prepared};
+pub use preview::{Preview, preview};

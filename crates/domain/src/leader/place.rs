@@ -1,0 +1,226 @@
+//! Filling slots: waiting trials first, then promotions, then new trials from the sampler.
+
+use bonfire_search::SchedulerKind;
+
+use super::{Action, Leader, Pending, Time};
+use crate::cluster::{Cluster, Sweep, SweepState, WorkerState};
+use crate::command::Command;
+use crate::id::{Place, SweepId, TrialId};
+use crate::placement::{Load, Skip, decide_places};
+
+impl Leader {
+    /// Does everything that can be done now: ends sweeps, starts, promotes and asks for trials.
+    pub(super) fn work(&mut self, time: Time, cluster: &Cluster) -> Vec<Action> {
+        let mut open: Vec<&Sweep> = cluster
+            .sweeps()
+            .filter(|s| !s.state.is_terminal())
+            .collect();
+        if open.is_empty() {
+            return vec![];
+        }
+        open.sort_by_key(|s| (-i32::from(s.spec.resources.priority), s.id));
+        let mut load = self.load(cluster);
+        let mut actions = Vec::new();
+        for sweep in open {
+            actions.extend(self.finish_if_over(time, sweep));
+            if sweep.state == SweepState::Running {
+                actions.extend(self.fill(time, cluster, sweep, &mut load));
+            }
+        }
+        actions
+    }
+
+    /// What each slot holds: the cluster plus what is proposed.
+    pub(super) fn load(&self, cluster: &Cluster) -> Load {
+        let mut load = Load::new();
+        for worker in cluster.workers() {
+            for (slot, held) in &worker.slots {
+                let place = Place {
+                    worker: worker.id(),
+                    slot: *slot,
+                };
+                load.insert(place, held.len());
+            }
+        }
+        for pending in self.pending.values() {
+            for (_, place) in &pending.starts {
+                *load.entry(*place).or_insert(0) += 1;
+            }
+            for (_, place) in &pending.ends {
+                let held = load.entry(*place).or_insert(0);
+                *held = held.saturating_sub(1);
+            }
+        }
+        load
+    }
+
+    /// Whether slots of this sweep may hold a trial ahead of need: its sampler does not look at results and nothing pauses.
+    fn runs_ahead(sweep: &Sweep) -> bool {
+        match &sweep.spec.search {
+            None => false,
+            Some(search) => matches!(search.scheduler, SchedulerKind::None),
+        }
+    }
+
+    /// The places this sweep can use now, or why there is none.
+    pub(super) fn places(
+        &self,
+        cluster: &Cluster,
+        sweep: &Sweep,
+        load: &Load,
+    ) -> Result<Vec<Place>, Skip> {
+        let reachable = |w: &WorkerState| {
+            self.contacts
+                .get(&w.id())
+                .is_some_and(|c| c.connected && !c.running.leaving)
+        };
+        decide_places(
+            cluster,
+            &sweep.spec,
+            load,
+            Self::runs_ahead(sweep),
+            reachable,
+        )
+    }
+
+    fn fill(
+        &mut self,
+        time: Time,
+        cluster: &Cluster,
+        sweep: &Sweep,
+        load: &mut Load,
+    ) -> Vec<Action> {
+        let Ok(mut places) = self.places(cluster, sweep, load) else {
+            return vec![];
+        };
+        if Self::runs_ahead(sweep) {
+            // Both places of an empty slot may be filled in one turn.
+            let empty: Vec<Place> = places
+                .iter()
+                .filter(|p| load.get(p).copied().unwrap_or(0) == 0)
+                .copied()
+                .collect();
+            places.extend(empty);
+        }
+        let capacity = places.len();
+        let mut places = places.into_iter();
+        let mut commands = Vec::new();
+        let mut pending = Pending::default();
+        let proposed: std::collections::BTreeSet<TrialId> = self
+            .pending
+            .values()
+            .flat_map(|p| p.starts.iter().map(|s| s.0).chain(p.promotes.iter().copied()))
+            .collect();
+        let mut waiting = 0;
+        for number in sweep.waiting() {
+            let id = sweep.id_of(*number);
+            if proposed.contains(&id) {
+                continue;
+            }
+            waiting += 1;
+            if self.not_before.get(&id).is_some_and(|t| *t > time.now) {
+                continue;
+            }
+            let Some(trial) = sweep.live_trial(*number) else {
+                continue;
+            };
+            let Some(place) = take_place(cluster, &mut places, trial.history.last()) else {
+                break;
+            };
+            *load.entry(place).or_insert(0) += 1;
+            pending.starts.push((id, place));
+            commands.push(Command::StartAttempt {
+                trial: id,
+                attempt: trial.attempt.next(),
+                place,
+                at: time.wall,
+            });
+        }
+        // One promotion at a time: the next one is known when this one is applied.
+        let promoting = proposed.iter().any(|t| t.sweep == sweep.id)
+            && self.pending.values().any(|p| !p.promotes.is_empty());
+        let mut promoted = false;
+        if !promoting
+            && let Some(next) = sweep.scheduler().promotable()
+            && let Some(trial) = sweep.live_trial(next.number)
+            && let Some(place) = take_place(cluster, &mut places, trial.history.last())
+        {
+            let id = sweep.id_of(next.number);
+            *load.entry(place).or_insert(0) += 1;
+            pending.promotes.push(id);
+            pending.starts.push((id, place));
+            commands.push(Command::Promote {
+                trial: id,
+                at: time.wall,
+            });
+            commands.push(Command::StartAttempt {
+                trial: id,
+                attempt: trial.attempt.next(),
+                place,
+                at: time.wall,
+            });
+            promoted = true;
+        }
+        let mut actions = Vec::new();
+        if !commands.is_empty() {
+            actions.push(self.propose(commands, pending));
+        }
+        if !promoted && !promoting {
+            let free = places.len();
+            actions.extend(self.ask(sweep, free, capacity, waiting));
+        }
+        actions
+    }
+
+    /// Asks the sampler for as many trials as there is room for; one question at a time.
+    fn ask(&mut self, sweep: &Sweep, free: usize, capacity: usize, waiting: u32) -> Vec<Action> {
+        let ahead = if Self::runs_ahead(sweep) {
+            capacity.saturating_mul(2)
+        } else {
+            0
+        };
+        let wanted = (free + ahead).saturating_sub(waiting as usize) as u32;
+        let count = wanted.min(sweep.room()).min(self.config.suggest_max);
+        let creating = |p: &Pending| p.creates == Some(sweep.id);
+        if count == 0
+            || self.suggesting.contains(&sweep.id)
+            || self.pending.values().any(creating)
+        {
+            return vec![];
+        }
+        self.suggesting.insert(sweep.id);
+        vec![Action::Suggest {
+            sweep: sweep.id,
+            first: sweep.next,
+            count,
+            seen: sweep.seen(),
+        }]
+    }
+
+    /// Sweeps whose sampler is at work.
+    pub fn is_suggesting(&self, sweep: SweepId) -> bool {
+        self.suggesting.contains(&sweep)
+    }
+}
+
+/// The first place of the numerics class the trial ran in before, else the first.
+fn take_place(
+    cluster: &Cluster,
+    places: &mut std::vec::IntoIter<Place>,
+    last: Option<&crate::cluster::AttemptRecord>,
+) -> Option<Place> {
+    let Some(last) = last else {
+        return places.next();
+    };
+    let rest: Vec<Place> = places.collect();
+    let same = |p: &&Place| {
+        cluster
+            .worker(p.worker)
+            .is_some_and(|w| w.facts.numerics == last.numerics)
+    };
+    let at = rest.iter().position(|p| same(&p)).unwrap_or(0);
+    let mut rest = rest;
+    let taken = (at < rest.len()).then(|| rest.remove(at));
+    *places = rest.into_iter();
+    taken
+}

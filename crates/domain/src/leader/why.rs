@@ -1,0 +1,55 @@
+//! What a trial waits for, in words.
+
+use super::{Leader, Time};
+use crate::cluster::{Cluster, SweepState, TrialState, Wish};
+use crate::id::TrialId;
+
+impl Leader {
+    /// Says what a trial does or waits for now, one reason a line.
+    pub fn why_trial(&self, time: Time, cluster: &Cluster, id: TrialId) -> Vec<String> {
+        let Some(sweep) = cluster.sweep(id.sweep) else {
+            return vec!["no such sweep".to_owned()];
+        };
+        let Some(trial) = sweep.trial(id.number) else {
+            return vec!["no such trial".to_owned()];
+        };
+        let mut reasons = Vec::new();
+        match trial.state {
+            TrialState::Running => {
+                let on = trial.history.last().map_or("", |r| r.worker.as_str());
+                reasons.push(format!("attempt {} runs on {on}", trial.attempt.0));
+                match &trial.wish {
+                    Some(Wish::Prune { reason }) => reasons.push(format!("ends: {reason}")),
+                    Some(Wish::Cancel) => reasons.push("ends: cancelled".to_owned()),
+                    Some(Wish::Limit) => reasons.push("ends: a limit was reached".to_owned()),
+                    Some(Wish::Yield) => reasons.push("saves and yields its slot".to_owned()),
+                    None => {}
+                }
+            }
+            TrialState::Pending => {
+                if sweep.state == SweepState::Paused {
+                    reasons.push("its sweep is paused".to_owned());
+                }
+                if let Some(until) = self.not_before.get(&id).filter(|t| **t > time.now) {
+                    let ms = until.since(time.now);
+                    let last = trial.reason.clone().unwrap_or_default();
+                    reasons.push(format!("starts again in {ms} ms ({last})"));
+                }
+                match self.places(cluster, sweep, &self.load(cluster)) {
+                    Ok(_) => reasons.push("starts as soon as its turn comes".to_owned()),
+                    Err(skip) => reasons.push(skip.to_string()),
+                }
+            }
+            TrialState::Paused if trial.epochs() >= trial.until => reasons.push(format!(
+                "reached rung {} and waits for a promotion",
+                trial.until
+            )),
+            TrialState::Paused => reasons.push("its sweep is paused".to_owned()),
+            terminal => {
+                let why = trial.reason.clone().unwrap_or_default();
+                reasons.push(format!("{} {why}", terminal.name()).trim_end().to_owned());
+            }
+        }
+        reasons
+    }
+}

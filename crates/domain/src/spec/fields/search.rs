@@ -1,0 +1,265 @@
+//! The search: objective, sampler, scheduler, limits. The parameters themselves are read by `space`.
+
+use super::super::field::Field;
+use super::super::shape::{Datum, Shape};
+use super::super::{Goal, Millis, SamplerKind, SchedulerKind, SearchSpec, Spec};
+
+/// Reads a part of the search; a spec of one trial prints none.
+fn of(spec: &Spec, read: impl Fn(&SearchSpec) -> Datum) -> Datum {
+    spec.search.as_ref().map_or(Datum::Absent, read)
+}
+
+fn with(spec: &mut Spec, write: impl FnOnce(&mut SearchSpec)) {
+    if let Some(search) = &mut spec.search {
+        write(search);
+    }
+}
+
+pub(in super::super) const FIELDS: &[Field] = &[
+    Field::new(
+        "search.objective.metric",
+        Shape::Text,
+        "what is compared, such as valid.accuracy; by default what suits the task",
+        |s| of(s, |_| Datum::Text(s.objective.metric.clone())),
+        |s, v| v.text().clone_into(&mut s.objective.metric),
+    ),
+    Field::new(
+        "search.objective.goal",
+        Shape::choice(&["minimize", "maximize"]),
+        "which way is better; by default what suits the metric",
+        |s| {
+            let name = match s.objective.goal {
+                Goal::Minimize => "minimize",
+                Goal::Maximize => "maximize",
+            };
+            of(s, |_| Datum::Text(name.into()))
+        },
+        |s, v| {
+            s.objective.goal = match v.text() {
+                "maximize" => Goal::Maximize,
+                _ => Goal::Minimize,
+            }
+        },
+    ),
+    Field::new(
+        "search.objective.stop_at",
+        Shape::Or("none", &Shape::real(f64::MIN, f64::MAX)),
+        "the sweep is complete when a trial reaches this value",
+        |s| of(s, |_| Datum::or_word(s.objective.stop_at.map(Datum::Real))),
+        |s, v| s.objective.stop_at = matches!(v, Datum::Real(_)).then(|| v.real()),
+    ),
+    Field::later("search.objectives"),
+    Field::new(
+        "search.sampler.kind",
+        Shape::Choice {
+            words: &["auto", "grid", "random", "sobol"],
+            later: &["tpe", "gp", "cmaes", "nsga2", "evolution", "bohb", "halton"],
+        },
+        "who picks the next values; auto is sobol",
+        |s| {
+            of(s, |search| {
+                let name = match search.sampler {
+                    SamplerKind::Auto => "auto",
+                    SamplerKind::Grid => "grid",
+                    SamplerKind::Random => "random",
+                    SamplerKind::Sobol => "sobol",
+                };
+                Datum::Text(name.into())
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                search.sampler = match v.text() {
+                    "grid" => SamplerKind::Grid,
+                    "random" => SamplerKind::Random,
+                    "sobol" => SamplerKind::Sobol,
+                    _ => SamplerKind::Auto,
+                }
+            })
+        },
+    ),
+    Field::new(
+        "search.sampler.seed",
+        Shape::whole(0, i64::MAX),
+        "seed of the sampler",
+        |s| of(s, |search| Datum::of_u64(search.seed)),
+        |s, v| with(s, |search| search.seed = v.u64()),
+    ),
+    Field::new(
+        "search.scheduler.kind",
+        Shape::Choice {
+            words: &["none", "median", "asha"],
+            later: &[
+                "hyperband",
+                "bohb",
+                "pbt",
+                "successive_halving",
+                "freeze_thaw",
+            ],
+        },
+        "who stops trials early",
+        |s| {
+            of(s, |search| {
+                let name = match search.scheduler {
+                    SchedulerKind::None => "none",
+                    SchedulerKind::Median { .. } => "median",
+                    SchedulerKind::Asha { .. } => "asha",
+                };
+                Datum::Text(name.into())
+            })
+        },
+        |s, v| {
+            let max = s.budget();
+            with(s, |search| {
+                search.scheduler = match v.text() {
+                    "median" => SchedulerKind::Median { min: 1, startup: 5 },
+                    "asha" => SchedulerKind::Asha {
+                        min: 1,
+                        max,
+                        eta: 3,
+                    },
+                    _ => SchedulerKind::None,
+                }
+            })
+        },
+    ),
+    Field::new(
+        "search.scheduler.min",
+        Shape::whole(1, 1_000_000),
+        "epochs before a trial may be stopped",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::Asha { min, .. } | SchedulerKind::Median { min, .. } => {
+                    Datum::of_u64(min)
+                }
+                SchedulerKind::None => Datum::Absent,
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Asha { min, .. } | SchedulerKind::Median { min, .. } =
+                    &mut search.scheduler
+                {
+                    *min = v.u64();
+                }
+            })
+        },
+    )
+    .of(&["median", "asha"]),
+    Field::new(
+        "search.scheduler.max",
+        Shape::whole(1, 1_000_000),
+        "epochs of the last rung; train.epochs by default",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::Asha { max, .. } => Datum::of_u64(max),
+                _ => Datum::Absent,
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Asha { max, .. } = &mut search.scheduler {
+                    *max = v.u64();
+                }
+            })
+        },
+    )
+    .of(&["asha"]),
+    Field::new(
+        "search.scheduler.eta",
+        Shape::whole(2, 1_000),
+        "one of this many goes on from a rung to the next",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::Asha { eta, .. } => Datum::Whole(eta.into()),
+                _ => Datum::Absent,
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Asha { eta, .. } = &mut search.scheduler {
+                    *eta = v.u32();
+                }
+            })
+        },
+    )
+    .of(&["asha"]),
+    Field::new(
+        "search.scheduler.startup",
+        Shape::whole(1, 1_000_000),
+        "completed trials before the median counts",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::Median { startup, .. } => Datum::Whole(startup.into()),
+                _ => Datum::Absent,
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Median { startup, .. } = &mut search.scheduler {
+                    *startup = v.u32();
+                }
+            })
+        },
+    )
+    .of(&["median"]),
+    Field::new(
+        "search.scheduler.unit",
+        Shape::Choice {
+            words: &["epoch"],
+            later: &["step", "steps", "second"],
+        },
+        "what min and max count",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::None => Datum::Absent,
+                _ => Datum::Text("epoch".into()),
+            })
+        },
+        |_, _| {},
+    )
+    .of(&["median", "asha"]),
+    Field::new(
+        "search.limit.trials",
+        Shape::Or("none", &Shape::whole(1, 10_000_000)),
+        "configurations to try",
+        |s| {
+            of(s, |search| {
+                Datum::or_word(search.limit.trials.map(|n| Datum::Whole(n.into())))
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                search.limit.trials = matches!(v, Datum::Whole(_)).then(|| v.u32());
+            })
+        },
+    ),
+    Field::new(
+        "search.limit.time",
+        Shape::Or("none", &Shape::Duration { min_ms: 1_000 }),
+        "wall time of the sweep",
+        |s| {
+            of(s, |search| {
+                Datum::or_word(search.limit.time.map(|t| Datum::of_u64(t.0)))
+            })
+        },
+        |s, v| with(s, |search| search.limit.time = v.u64_or_none().map(Millis)),
+    ),
+    Field::new(
+        "search.limit.failed_trials",
+        Shape::whole(1, 1_000_000),
+        "failed trials that end the sweep",
+        |s| of(s, |search| Datum::Whole(search.limit.failed_trials.into())),
+        |s, v| with(s, |search| search.limit.failed_trials = v.u32()),
+    ),
+    Field::new(
+        "search.parameters",
+        Shape::Parameters,
+        "fields that trials differ in, by dotted path",
+        |_| Datum::Absent,
+        |_, _| {},
+    ),
+    Field::later("search.require"),
+    Field::later("search.start"),
+    Field::later("search.from"),
+];

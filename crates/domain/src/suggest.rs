@@ -1,0 +1,136 @@
+//! The samplers of all open sweeps, fed with events and asked for trials.
+//!
+//! The coordinator keeps it on a thread of its own, the simulation inline. Its answers are a function of the log alone: rebuilt
+//! from the cluster it gives the same suggestion for the same number.
+
+use std::collections::BTreeMap;
+
+use bonfire_search::{Assignment, Event, Sampler, Suggestion};
+
+use crate::cluster::{Cluster, Sweep, Trial};
+use crate::id::{LogIndex, SweepId};
+use crate::spec::Spec;
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// A spec without `search:`: one trial, no parameters.
+    Single,
+    Sampler(Box<Sampler>),
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Suggester {
+    sources: BTreeMap<SweepId, Source>,
+}
+
+impl Suggester {
+    pub fn new() -> Suggester {
+        Suggester::default()
+    }
+
+    /// Starts again from the replicated state alone.
+    pub fn rebuild(&mut self, cluster: &Cluster) {
+        self.sources.clear();
+        for sweep in cluster.sweeps().filter(|s| !s.state.is_terminal()) {
+            self.add_sweep(sweep.id, &sweep.spec);
+            for (index, event) in events(sweep) {
+                self.learn(sweep.id, index, &event);
+            }
+        }
+    }
+
+    pub fn add_sweep(&mut self, sweep: SweepId, spec: &Spec) {
+        let source = match &spec.search {
+            None => Some(Source::Single),
+            Some(search) => Sampler::new(
+                search.sampler,
+                search.space.clone(),
+                spec.objective.goal,
+                search.seed,
+            )
+            .ok()
+            .map(|s| Source::Sampler(Box::new(s))),
+        };
+        if let Some(source) = source {
+            self.sources.entry(sweep).or_insert(source);
+        }
+    }
+
+    pub fn remove_sweep(&mut self, sweep: SweepId) {
+        self.sources.remove(&sweep);
+    }
+
+    /// Takes in an event of the sweep. Events come in log order.
+    pub fn learn(&mut self, sweep: SweepId, _index: LogIndex, event: &Event) {
+        if let Some(Source::Sampler(sampler)) = self.sources.get_mut(&sweep) {
+            sampler.observe(event);
+        }
+    }
+
+    /// Up to `count` assignments from number `first` on, and why no more will come if that is known.
+    ///
+    /// Each suggestion sees those before it as created.
+    pub fn suggest(
+        &self,
+        sweep: SweepId,
+        first: u32,
+        count: u32,
+    ) -> (Vec<Assignment>, Option<String>) {
+        let sampler = match self.sources.get(&sweep) {
+            None => return (vec![], Some("the sweep has no sampler".to_owned())),
+            Some(Source::Single) if first == 0 => {
+                return (vec![Assignment::new()], Some("one trial".to_owned()));
+            }
+            Some(Source::Single) => return (vec![], Some("one trial".to_owned())),
+            Some(Source::Sampler(sampler)) => sampler,
+        };
+        let mut ahead = sampler.as_ref().clone();
+        let mut given = Vec::with_capacity(count as usize);
+        for number in (first..).take(count as usize) {
+            match ahead.suggest(number) {
+                Suggestion::Trial(parameters) => {
+                    ahead.observe(&Event::Created {
+                        number,
+                        parameters: parameters.clone(),
+                    });
+                    given.push(parameters);
+                }
+                Suggestion::Exhausted { reason } => return (given, Some(reason)),
+            }
+        }
+        (given, None)
+    }
+}
+
+/// Every event the sampler of a sweep saw, in log order.
+pub fn events(sweep: &Sweep) -> Vec<(LogIndex, Event)> {
+    let mut all: Vec<(LogIndex, u32, Event)> = Vec::new();
+    for trial in sweep.trials() {
+        all.extend(trial_events(&trial));
+    }
+    // Within one entry the order of the numbers is the order of application, and results commute.
+    all.sort_by_key(|(index, number, _)| (*index, *number));
+    all.into_iter().map(|(i, _, e)| (i, e)).collect()
+}
+
+fn trial_events(trial: &Trial) -> Vec<(LogIndex, u32, Event)> {
+    let number = trial.number;
+    let created = Event::Created {
+        number,
+        parameters: trial.parameters.clone(),
+    };
+    let mut events = vec![(trial.created, number, created)];
+    for seen in &trial.observations {
+        let event = Event::Observed {
+            number,
+            at: seen.epoch,
+            value: seen.value,
+        };
+        events.push((seen.index, number, event));
+    }
+    if let (Some(index), Some(ending)) = (trial.ended, trial.state.ending()) {
+        events.push((index, number, Event::Ended { number, ending }));
+    }
+    events
+}

@@ -1,0 +1,389 @@
+//! The documents that scripts rely on, made from the replicated state. Field names are stable once released.
+
+use std::collections::BTreeMap;
+
+use bonfire_search::{Assignment, Goal, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::cluster::{Cluster, Sweep, Trial, WorkerState};
+use crate::command::Admission;
+use crate::dataset::DatasetManifest;
+use crate::id::{Digest, SweepId, TrialId, WallMs, WorkerId};
+
+/// Times are RFC 3339 UTC strings.
+pub fn time_text(at: WallMs) -> String {
+    let nanos = i128::from(at.0) * 1_000_000;
+    time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|t| {
+            t.format(&time::format_description::well_known::Rfc3339)
+                .ok()
+        })
+        .unwrap_or_default()
+}
+
+/// A parameter value as JSON.
+pub fn value_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Bool(b) => json!(b),
+        Value::Int(i) => json!(i),
+        Value::Real(r) => json!(r),
+        Value::Text(t) => json!(t),
+    }
+}
+
+pub fn parameters_json(parameters: &Assignment) -> BTreeMap<String, serde_json::Value> {
+    parameters
+        .iter()
+        .map(|(name, value)| (name.clone(), value_json(value)))
+        .collect()
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectiveDocument {
+    pub metric: String,
+    pub goal: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestDocument {
+    pub trial: String,
+    pub value: f64,
+    pub parameters: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRow {
+    pub trial: String,
+    pub number: u32,
+    pub state: String,
+    pub attempts: u32,
+    pub value: Option<f64>,
+    pub epochs: u64,
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    pub worker: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// `run SPEC -o json` and `sweep show NAME -o json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepDocument {
+    pub sweep: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub objective: ObjectiveDocument,
+    pub best: Option<BestDocument>,
+    pub trials: Vec<TrialRow>,
+    pub started: String,
+    pub seconds: f64,
+    /// The digest of the spec after overrides: what `run --resume` looks for.
+    pub spec_digest: String,
+}
+
+/// One row of `sweep list`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepRow {
+    pub sweep: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub objective: ObjectiveDocument,
+    pub best: Option<BestDocument>,
+    /// Trials by state, and all that were created.
+    pub counts: BTreeMap<String, u32>,
+    pub trials: u32,
+    /// `limit.trials`, where there is one.
+    pub limit: Option<u32>,
+    pub started: String,
+    pub seconds: f64,
+    pub spec_digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptDocument {
+    pub attempt: u32,
+    pub worker: String,
+    pub numerics: String,
+    pub from_step: u64,
+    pub started: String,
+    pub ended: Option<String>,
+    pub end: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointDocument {
+    pub checkpoint: String,
+    pub trial: String,
+    pub step: u64,
+    pub epoch: u64,
+    pub value: Option<f64>,
+    pub bytes: u64,
+    pub written: String,
+    pub manifest: Option<String>,
+    pub chunks: Vec<String>,
+}
+
+/// `trial show ID -o json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialDocument {
+    #[serde(flatten)]
+    pub row: TrialRow,
+    pub exact: bool,
+    /// The checkpoint it was forked from.
+    pub parent: Option<String>,
+    pub attempt_history: Vec<AttemptDocument>,
+    pub checkpoints: Vec<CheckpointDocument>,
+    /// The resolved spec with the trial's values filled in.
+    pub spec: serde_json::Value,
+    pub dataset: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerDocument {
+    pub worker: String,
+    pub id: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub slots: u32,
+    pub running: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    pub memory: u64,
+    pub version: String,
+    pub numerics: String,
+    pub devices: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeDocument {
+    pub node: u64,
+    pub address: String,
+    pub role: String,
+}
+
+/// `fleet status -o json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FleetDocument {
+    pub leader: Option<u64>,
+    pub term: u64,
+    pub nodes: Vec<NodeDocument>,
+    pub workers: Vec<WorkerDocument>,
+}
+
+/// `dataset show NAME -o json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetDocument {
+    pub name: String,
+    pub version: String,
+    pub versions: Vec<String>,
+    pub rows: u64,
+    pub files: u64,
+    pub bytes: u64,
+    pub source: String,
+    pub columns: Vec<serde_json::Value>,
+    pub label: Option<String>,
+    pub classes: Option<u64>,
+}
+
+fn objective(sweep: &Sweep) -> ObjectiveDocument {
+    ObjectiveDocument {
+        metric: sweep.spec.objective.metric.clone(),
+        goal: match sweep.spec.objective.goal {
+            Goal::Minimize => "minimize".to_owned(),
+            Goal::Maximize => "maximize".to_owned(),
+        },
+    }
+}
+
+fn best(sweep: &Sweep) -> Option<BestDocument> {
+    let (value, number) = sweep.best?;
+    let trial = sweep.trial(number)?;
+    Some(BestDocument {
+        trial: sweep.label_of(number),
+        value,
+        parameters: parameters_json(&trial.parameters),
+    })
+}
+
+/// One trial in a listing.
+pub fn trial_row(sweep: &Sweep, trial: &Trial) -> TrialRow {
+    TrialRow {
+        trial: sweep.label_of(trial.number),
+        number: trial.number,
+        state: trial.state.name().to_owned(),
+        attempts: trial.attempt.0,
+        value: trial.value,
+        epochs: trial.epochs(),
+        parameters: parameters_json(&trial.parameters),
+        worker: trial.history.last().map(|r| r.worker.clone()),
+        reason: trial.reason.clone(),
+    }
+}
+
+fn seconds(sweep: &Sweep, wall: WallMs) -> f64 {
+    sweep.running_ms(wall) as f64 / 1e3
+}
+
+fn spec_digest(sweep: &Sweep) -> String {
+    Digest::of(sweep.spec_text.as_bytes()).hex()
+}
+
+/// A sweep with all its trials.
+pub fn sweep(cluster: &Cluster, id: SweepId, wall: WallMs) -> Option<SweepDocument> {
+    let sweep = cluster.sweep(id)?;
+    Some(SweepDocument {
+        sweep: sweep.name.clone(),
+        state: sweep.state.name().to_owned(),
+        reason: sweep.reason.clone(),
+        objective: objective(sweep),
+        best: best(sweep),
+        trials: sweep
+            .trials()
+            .iter()
+            .map(|t| trial_row(sweep, t))
+            .collect(),
+        started: time_text(sweep.started),
+        seconds: seconds(sweep, wall),
+        spec_digest: spec_digest(sweep),
+    })
+}
+
+/// A sweep without its trials.
+pub fn sweep_row(sweep: &Sweep, wall: WallMs) -> SweepRow {
+    SweepRow {
+        sweep: sweep.name.clone(),
+        state: sweep.state.name().to_owned(),
+        reason: sweep.reason.clone(),
+        objective: objective(sweep),
+        best: best(sweep),
+        counts: sweep
+            .counts()
+            .iter()
+            .map(|(state, n)| (state.name().to_owned(), *n))
+            .collect(),
+        trials: sweep.next,
+        limit: match &sweep.spec.search {
+            None => Some(1),
+            Some(search) => search.limit.trials,
+        },
+        started: time_text(sweep.started),
+        seconds: seconds(sweep, wall),
+        spec_digest: spec_digest(sweep),
+    }
+}
+
+/// All sweeps, oldest first.
+pub fn sweeps(cluster: &Cluster, wall: WallMs) -> Vec<SweepRow> {
+    cluster.sweeps().map(|s| sweep_row(s, wall)).collect()
+}
+
+/// A trial's checkpoints, oldest first.
+pub fn checkpoints(sweep: &Sweep, trial: &Trial) -> Vec<CheckpointDocument> {
+    let label = sweep.label_of(trial.number);
+    trial
+        .checkpoints
+        .iter()
+        .map(|c| CheckpointDocument {
+            checkpoint: format!("{label}@{}", c.step),
+            trial: label.clone(),
+            step: c.step,
+            epoch: c.epoch,
+            value: c.value,
+            bytes: c.chunks.iter().chain(&c.manifest).map(|b| b.bytes).sum(),
+            written: time_text(c.written),
+            manifest: c.manifest.map(|m| m.digest.hex()),
+            chunks: c.chunks.iter().map(|b| b.digest.hex()).collect(),
+        })
+        .collect()
+}
+
+pub fn trial(cluster: &Cluster, id: TrialId) -> Option<TrialDocument> {
+    let sweep = cluster.sweep(id.sweep)?;
+    let trial = sweep.trial(id.number)?;
+    let spec = sweep.spec.with(&trial.parameters).ok();
+    let spec = spec.and_then(|s| serde_json::to_value(&s).ok());
+    Some(TrialDocument {
+        row: trial_row(sweep, &trial),
+        exact: trial.exact,
+        parent: trial
+            .parent
+            .map(|(number, step)| format!("{}@{step}", sweep.label_of(number))),
+        attempt_history: trial
+            .history
+            .iter()
+            .map(|r| AttemptDocument {
+                attempt: r.attempt.0,
+                worker: r.worker.clone(),
+                numerics: r.numerics.clone(),
+                from_step: r.from_step,
+                started: time_text(r.started),
+                ended: r.ended.as_ref().map(|(at, _)| time_text(*at)),
+                end: r.ended.as_ref().map(|(_, end)| end.to_string()),
+            })
+            .collect(),
+        checkpoints: checkpoints(sweep, &trial),
+        spec: spec.unwrap_or(serde_json::Value::Null),
+        dataset: sweep.dataset.map(|d| d.hex()),
+    })
+}
+
+/// The workers; `connected` says whose stream is open.
+pub fn workers(cluster: &Cluster, connected: impl Fn(WorkerId) -> bool) -> Vec<WorkerDocument> {
+    let row = |w: &WorkerState| {
+        let (state, reason) = match &w.admission {
+            Admission::Quarantined { reason } => ("quarantined", Some(reason.clone())),
+            Admission::Draining => ("draining", None),
+            Admission::Open if connected(w.id()) => ("ready", None),
+            Admission::Open => ("unreachable", None),
+        };
+        let running = w.occupants().filter_map(|(_, o)| {
+            let sweep = cluster.sweep(o.trial.sweep)?;
+            Some(sweep.label_of(o.trial.number))
+        });
+        WorkerDocument {
+            worker: w.facts.name.clone(),
+            id: w.id().to_string(),
+            state: state.to_owned(),
+            reason,
+            slots: w.facts.slots.len() as u32,
+            running: running.collect(),
+            labels: w.facts.labels.clone(),
+            memory: w.facts.memory,
+            version: w.facts.version.clone(),
+            numerics: w.facts.numerics.clone(),
+            devices: w.facts.slots.iter().map(|s| s.device.clone()).collect(),
+        }
+    };
+    cluster.workers().map(row).collect()
+}
+
+/// A dataset by name, at its newest version or the one given.
+pub fn dataset(cluster: &Cluster, name: &str, version: Option<Digest>) -> Option<DatasetDocument> {
+    let versions = cluster.datasets().get(name)?;
+    let version = version.or(versions.last().copied())?;
+    let manifest: DatasetManifest = cluster.version(version)?;
+    Some(DatasetDocument {
+        name: name.to_owned(),
+        version: version.hex(),
+        versions: versions.iter().map(Digest::hex).collect(),
+        rows: manifest.rows,
+        files: manifest.files.len() as u64,
+        bytes: manifest.files.iter().map(|f| f.blob.bytes).sum(),
+        source: manifest.source,
+        columns: manifest
+            .columns
+            .iter()
+            .filter_map(|c| serde_json::to_value(c).ok())
+            .collect(),
+        label: None,
+        classes: None,
+    })
+}
+
+/// All datasets at their newest versions, by name.
+pub fn datasets(cluster: &Cluster) -> Vec<DatasetDocument> {
+    cluster
+        .datasets()
+        .keys()
+        .filter_map(|name| dataset(cluster, name, None))
+        .collect()
+}

@@ -1,0 +1,258 @@
+//! burn modules seen as flat vectors: ids from paths, gradients out, parameters updated in place, floats in and out.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor, TensorData};
+
+use crate::error::TrainError;
+use crate::flat::{Entry, Layout};
+
+/// Gives every float the id that its path says, and draws its value now, from the device's generator as it stands.
+pub(crate) fn settle<M: Module>(module: M) -> (M, Layout) {
+    let module = module.map(&mut FixIds { path: Vec::new() });
+    let mut survey = Survey::default();
+    module.visit(&mut survey);
+    (module, survey.layout)
+}
+
+/// The first eight bytes of BLAKE3 of the path, so that ids are the same in every process.
+fn path_id(path: &str) -> ParamId {
+    let mut id = [0; 8];
+    id.copy_from_slice(&blake3::hash(path.as_bytes()).as_bytes()[..8]);
+    u64::from_le_bytes(id).into()
+}
+
+struct FixIds {
+    path: Vec<String>,
+}
+
+impl ModuleMapper for FixIds {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn map_float<const D: usize>(&mut self, mut param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.id = path_id(&self.path.join("."));
+        param
+    }
+}
+
+#[derive(Default)]
+struct Survey {
+    path: Vec<String>,
+    layout: Layout,
+}
+
+impl ModuleVisitor for Survey {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.val().shape();
+        let entries = if param.is_require_grad() {
+            &mut self.layout.trained
+        } else {
+            &mut self.layout.running
+        };
+        let start = entries.last().map_or(0, |entry| entry.range.end);
+        entries.push(Entry {
+            path: self.path.join("."),
+            shape: shape.iter().copied().collect(),
+            range: start..start + shape.num_elements(),
+        });
+    }
+}
+
+/// Adds the gradients of the trained parameters to `sum`, shape `[parameters]`; an empty `sum` counts as absent.
+///
+/// # Errors
+/// [`TrainError::Backend`] where a gradient cannot be read as f32.
+pub(crate) fn add_gradients<M: Module>(
+    module: &M,
+    gradients: GradientsParams,
+    layout: &Layout,
+    sum: &mut Vec<f32>,
+) -> Result<(), TrainError> {
+    let is_first = sum.is_empty();
+    sum.reserve(if is_first { layout.parameters() } else { 0 });
+    let mut gather = Gather {
+        gradients,
+        at: 0,
+        is_first,
+        sum,
+        error: None,
+    };
+    module.visit(&mut gather);
+    gather.error.map_or(Ok(()), Err)
+}
+
+struct Gather<'a> {
+    gradients: GradientsParams,
+    at: usize,
+    is_first: bool,
+    sum: &'a mut Vec<f32>,
+    error: Option<TrainError>,
+}
+
+impl ModuleVisitor for Gather<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() || self.error.is_some() {
+            return;
+        }
+        let start = self.at;
+        self.at += param.lazy_shape().num_elements();
+        // A parameter that took no part in the loss has no gradient; its place in the layout stays.
+        let data = self.gradients.remove::<D>(param.id).map(read);
+        match (data.transpose(), self.is_first) {
+            (Ok(Some(data)), is_first) => match data.as_slice::<f32>() {
+                Ok(values) if is_first => self.sum.extend_from_slice(values),
+                Ok(values) => {
+                    let sums = self.sum.iter_mut().skip(start);
+                    sums.zip(values).for_each(|(sum, value)| *sum += value);
+                }
+                Err(error) => self.error = Some(TrainError::Backend(format!("{error:?}"))),
+            },
+            (Ok(None), true) => self.sum.resize(self.at, 0.0),
+            (Ok(None), false) => {}
+            (Err(error), _) => self.error = Some(error),
+        }
+    }
+}
+
+/// A tensor's values on the host.
+///
+/// # Errors
+/// [`TrainError::Backend`] where the device does not give them.
+pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<TensorData, TrainError> {
+    tensor
+        .try_into_data()
+        .map_err(|error| TrainError::Backend(format!("{error:?}")))
+}
+
+/// Runs `update` on every trained parameter's values, with its place in the flat vector.
+///
+/// On the CPU a buffer that nobody else holds moves out of its tensor and back: nothing is copied.
+pub(crate) fn update_trained<M: Module>(
+    module: M,
+    update: impl FnMut(Range<usize>, &mut [f32]),
+) -> M {
+    module.map(&mut InPlace {
+        trained: true,
+        at: 0,
+        update,
+    })
+}
+
+/// Runs `update` on every running statistic's values, with its place among the statistics.
+pub(crate) fn update_running<M: Module>(
+    module: M,
+    update: impl FnMut(Range<usize>, &mut [f32]),
+) -> M {
+    module.map(&mut InPlace {
+        trained: false,
+        at: 0,
+        update,
+    })
+}
+
+struct InPlace<F> {
+    trained: bool,
+    at: usize,
+    update: F,
+}
+
+impl<F: FnMut(Range<usize>, &mut [f32])> ModuleMapper for InPlace<F> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if param.is_require_grad() != self.trained {
+            return param;
+        }
+        let (id, tensor, mapper) = param.consume();
+        let tensor = tensor.inner();
+        let device = tensor.device();
+        let mut data = tensor.into_data();
+        // Every float of a built-in model is f32, so this is the only case.
+        if let Ok(values) = data.as_mut_slice::<f32>() {
+            let end = self.at + values.len();
+            (self.update)(self.at..end, values);
+            self.at = end;
+        }
+        let tensor = Tensor::from_inner(Tensor::<D>::from_data(data, &device));
+        Param::from_mapped_value(id, tensor.set_require_grad(self.trained), mapper)
+    }
+}
+
+/// Every float of the module by path.
+///
+/// # Errors
+/// [`TrainError::Backend`] where the device cannot be read.
+pub(crate) fn floats<M: Module>(module: &M) -> Result<BTreeMap<String, TensorData>, TrainError> {
+    let mut collect = Collect {
+        path: Vec::new(),
+        found: Ok(BTreeMap::new()),
+    };
+    module.visit(&mut collect);
+    collect.found
+}
+
+struct Collect {
+    path: Vec<String>,
+    found: Result<BTreeMap<String, TensorData>, TrainError>,
+}
+
+impl ModuleVisitor for Collect {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Ok(found) = &mut self.found {
+            match read(param.transform_for_save().val()) {
+                Ok(data) => {
+                    found.insert(self.path.join("."), data);
+                }
+                Err(error) => self.found = Err(error),
+            }
+        }
+    }
+}
+
+/// Puts values, as little-endian f32, in the place of the floats at their paths. The caller has checked their shapes.
+pub(crate) fn replace_floats<M: Module>(module: M, values: BTreeMap<String, Vec<u8>>) -> M {
+    module.map(&mut Replace {
+        path: Vec::new(),
+        values,
+    })
+}
+
+struct Replace {
+    path: Vec<String>,
+    values: BTreeMap<String, Vec<u8>>,
+}
+
+impl ModuleMapper for Replace {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let Some(bytes) = self.values.remove(&path) else {
+            return param;
+        };
+        let data = TensorData::from_bytes_vec(bytes, param.lazy_shape(), DType::F32);
+        let tensor = Tensor::from_data(data, &param.lazy_device());
+        param.transform_for_load(tensor, path_id(&path))
+    }
+}

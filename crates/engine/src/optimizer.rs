@@ -1,0 +1,334 @@
+//! SGD, Adam and AdamW in place on slices of parameters: burn's operations in burn's order, so the same bits.
+//!
+//! Sources: Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>; Kingma and Ba 2015,
+//! <https://arxiv.org/abs/1412.6980> (with its section 2 reordering, as burn has it); Sutskever et al. 2013 for momentum.
+
+use std::ops::Range;
+
+use bonfire_domain::spec::{OptimizerKind, OptimizerSpec};
+use rayon::prelude::*;
+
+use crate::flat::{CHUNK, is_parallel};
+
+/// State of the optimiser for a flat vector of parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Optimizer {
+    spec: OptimizerSpec,
+    /// Steps taken.
+    pub time: u64,
+    /// Velocity (sgd with momentum) or first moment, shape `[parameters]`; empty where there is none.
+    pub first: Vec<f32>,
+    /// Second moment (adam, adamw), shape `[parameters]`; empty where there is none.
+    pub second: Vec<f32>,
+}
+
+/// One step's constants, rounded to f32 where burn rounds them.
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    Sgd {
+        lr: f32,
+        decay: f32,
+        /// Momentum; `None` without.
+        momentum: Option<f32>,
+        nesterov: bool,
+        /// The velocity starts as the gradient.
+        is_first: bool,
+    },
+    Adam {
+        lr: f32,
+        decay: f32,
+        betas: [f32; 2],
+        /// Root of the second moment's bias correction over the first's.
+        factor: f32,
+        eps: f32,
+    },
+    Adamw {
+        lr: f32,
+        keep: f32,
+        betas: [f32; 2],
+        corrections: [f32; 2],
+        eps: f32,
+    },
+}
+
+impl Optimizer {
+    pub fn new(spec: &OptimizerSpec, parameters: usize) -> Optimizer {
+        let (first, second) = match spec.kind {
+            OptimizerKind::Sgd if spec.momentum == 0.0 => (0, 0),
+            OptimizerKind::Sgd => (parameters, 0),
+            OptimizerKind::Adam | OptimizerKind::Adamw => (parameters, parameters),
+        };
+        Optimizer {
+            spec: *spec,
+            time: 0,
+            first: vec![0.0; first],
+            second: vec![0.0; second],
+        }
+    }
+
+    /// What `first` and `second` are called in a saved file; `None` where they are empty by design.
+    pub fn names(&self) -> [Option<&'static str>; 2] {
+        match self.spec.kind {
+            OptimizerKind::Sgd if self.spec.momentum == 0.0 => [None, None],
+            OptimizerKind::Sgd => [Some("velocity"), None],
+            OptimizerKind::Adam | OptimizerKind::Adamw => [Some("moment_1"), Some("moment_2")],
+        }
+    }
+
+    /// Starts a step: counts it and fixes its constants.
+    pub fn begin(&mut self, lr: f64) -> Update<'_> {
+        self.time += 1;
+        let spec = &self.spec;
+        let betas = spec.betas.map(|beta| beta as f32);
+        // burn counts in i32 as well; by then both corrections are 1 for any beta below 1.
+        let time = i32::try_from(self.time).unwrap_or(i32::MAX);
+        let corrections = betas.map(|beta| 1f32 - beta.powi(time));
+        let decay = spec.weight_decay as f32;
+        let rule = match spec.kind {
+            OptimizerKind::Sgd => Rule::Sgd {
+                lr: lr as f32,
+                decay,
+                momentum: (spec.momentum != 0.0).then_some(spec.momentum as f32),
+                nesterov: spec.nesterov,
+                is_first: self.time == 1,
+            },
+            OptimizerKind::Adam => Rule::Adam {
+                lr: lr as f32,
+                decay,
+                betas,
+                factor: corrections[1].sqrt() / corrections[0],
+                eps: spec.eps as f32 * corrections[1].sqrt(),
+            },
+            OptimizerKind::Adamw => Rule::Adamw {
+                lr: lr as f32,
+                keep: (1.0 - lr * f64::from(decay)) as f32,
+                betas,
+                corrections,
+                eps: spec.eps as f32,
+            },
+        };
+        Update {
+            rule,
+            first: &mut self.first,
+            second: &mut self.second,
+        }
+    }
+}
+
+/// A step under way; every parameter is updated once.
+pub(crate) struct Update<'a> {
+    rule: Rule,
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+}
+
+impl Update<'_> {
+    /// Updates the parameters at `range` of the flat vector.
+    ///
+    /// - `values`, `gradient`: shape `[range.len()]`; the gradient is multiplied by `scale` as it is read.
+    pub fn apply(&mut self, range: Range<usize>, values: &mut [f32], gradient: &[f32], scale: f32) {
+        debug_assert!(values.len() == range.len() && gradient.len() == range.len());
+        let rule = self.rule;
+        // Where a rule has no state the slices are empty, and the chunks below stand in for them.
+        let first = self.first.get_mut(range.clone()).unwrap_or_default();
+        let second = self.second.get_mut(range).unwrap_or_default();
+        if !is_parallel(values.len()) {
+            rule.apply(values, gradient, first, second, scale);
+            return;
+        }
+        let parts = values.len().div_ceil(CHUNK);
+        let state = chunks(first, parts).zip(chunks(second, parts));
+        values
+            .par_chunks_mut(CHUNK)
+            .zip(gradient.par_chunks(CHUNK))
+            .zip(state.collect::<Vec<_>>())
+            .for_each(|((values, gradient), (first, second))| {
+                rule.apply(values, gradient, first, second, scale);
+            });
+    }
+}
+
+/// `parts` chunks of `values`, all empty if `values` is.
+fn chunks(values: &mut [f32], parts: usize) -> impl Iterator<Item = &mut [f32]> {
+    let missing = if values.is_empty() { parts } else { 0 };
+    values
+        .chunks_mut(CHUNK)
+        .chain(std::iter::repeat_with(Default::default).take(missing))
+}
+
+impl Rule {
+    fn apply(self, p: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32], scale: f32) {
+        match self {
+            Rule::Sgd {
+                lr,
+                decay,
+                momentum: None,
+                ..
+            } => {
+                for (p, g) in p.iter_mut().zip(g) {
+                    let g = decayed(*g * scale, *p, decay);
+                    *p -= g * lr;
+                }
+            }
+            Rule::Sgd {
+                lr,
+                decay,
+                momentum: Some(momentum),
+                nesterov,
+                is_first,
+            } => {
+                for ((p, g), v) in p.iter_mut().zip(g).zip(first) {
+                    let g = decayed(*g * scale, *p, decay);
+                    *v = if is_first { g } else { g + *v * momentum };
+                    let g = if nesterov { *v * momentum + g } else { *v };
+                    *p -= g * lr;
+                }
+            }
+            Rule::Adam {
+                lr,
+                decay,
+                betas: [b1, b2],
+                factor,
+                eps,
+            } => {
+                let (f1, f2) = (1.0 - b1, 1.0 - b2);
+                for (((p, g), m), v) in p.iter_mut().zip(g).zip(first).zip(second) {
+                    let g = decayed(*g * scale, *p, decay);
+                    *m = *m * b1 + g * f1;
+                    *v = *v * b2 + (g * g) * f2;
+                    *p -= ((*m * factor) / (v.sqrt() + eps)) * lr;
+                }
+            }
+            Rule::Adamw {
+                lr,
+                keep,
+                betas: [b1, b2],
+                corrections: [c1, c2],
+                eps,
+            } => {
+                let (f1, f2) = (1.0 - b1, 1.0 - b2);
+                for (((p, g), m), v) in p.iter_mut().zip(g).zip(first).zip(second) {
+                    let g = *g * scale;
+                    *m = *m * b1 + g * f1;
+                    *v = *v * b2 + (g * g) * f2;
+                    *p = *p * keep - ((*m / c1) / ((*v / c2).sqrt() + eps)) * lr;
+                }
+            }
+        }
+    }
+}
+
+/// The gradient with the L2 penalty's; none at all for a penalty of zero, as burn does without one.
+fn decayed(g: f32, p: f32, decay: f32) -> f32 {
+    if decay == 0.0 { g } else { p * decay + g }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use burn::module::{Module, Param};
+    use burn::optim::decay::WeightDecayConfig;
+    use burn::optim::momentum::MomentumConfig;
+    use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+    use burn::tensor::{Device, Tensor, TensorData};
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct One {
+        values: Param<Tensor<1>>,
+    }
+
+    fn spec(kind: OptimizerKind, decay: f64, momentum: f64, nesterov: bool) -> OptimizerSpec {
+        OptimizerSpec {
+            kind,
+            lr: 0.01,
+            weight_decay: decay,
+            clip_norm: None,
+            momentum,
+            nesterov,
+            betas: [0.9, 0.98],
+            eps: 1e-7,
+        }
+    }
+
+    fn burns(spec: &OptimizerSpec) -> ModuleOptimizer {
+        let l2 =
+            (spec.weight_decay != 0.0).then(|| WeightDecayConfig::new(spec.weight_decay as f32));
+        let (b1, b2) = (spec.betas[0] as f32, spec.betas[1] as f32);
+        match spec.kind {
+            OptimizerKind::Sgd => {
+                let momentum = MomentumConfig::new()
+                    .with_momentum(spec.momentum)
+                    .with_dampening(0.0)
+                    .with_nesterov(spec.nesterov);
+                SgdConfig::new()
+                    .with_momentum((spec.momentum != 0.0).then_some(momentum))
+                    .with_weight_decay(l2)
+                    .init()
+            }
+            OptimizerKind::Adam => AdamConfig::new()
+                .with_beta_1(b1)
+                .with_beta_2(b2)
+                .with_epsilon(spec.eps as f32)
+                .with_weight_decay(l2)
+                .init(),
+            OptimizerKind::Adamw => AdamWConfig::new()
+                .with_beta_1(b1)
+                .with_beta_2(b2)
+                .with_epsilon(spec.eps as f32)
+                .with_weight_decay(spec.weight_decay as f32)
+                .init(),
+        }
+    }
+
+    /// Twelve steps of burn's optimiser and of ours on the same gradients end in the same bits.
+    #[track_caller]
+    fn check(spec: OptimizerSpec, length: usize) {
+        let wave = |seed: usize, i: usize| ((seed * 7919 + i * 31) as f32 * 0.013).sin();
+        let mut ours: Vec<f32> = (0..length).map(|i| wave(0, i)).collect();
+        let device = Device::flex().autodiff();
+        let data = TensorData::new(ours.clone(), [length]);
+        let mut theirs = One {
+            values: Param::from_data(data, &device),
+        };
+        let (mut burn, mut own) = (burns(&spec), Optimizer::new(&spec, length));
+        for step in 1..=12 {
+            let gradient: Vec<f32> = (0..length).map(|i| wave(step, i) * 0.1).collect();
+            let lr = spec.lr / step as f64;
+            let mut grads = GradientsParams::new();
+            let data = TensorData::new(gradient.clone(), [length]);
+            let tensor = Tensor::<1>::from_data(data, &device.clone().inner());
+            grads.register(theirs.values.id, tensor);
+            theirs = burn.step(lr, theirs, grads);
+            own.begin(lr).apply(0..length, &mut ours, &gradient, 1.0);
+        }
+        let theirs = theirs.values.val().into_data();
+        let theirs = theirs.as_slice::<f32>().unwrap();
+        let differ = ours
+            .iter()
+            .zip(theirs)
+            .filter(|(a, b)| a.to_bits() != b.to_bits());
+        assert_eq!(differ.count(), 0, "{spec:?}, {length} values");
+    }
+
+    #[test]
+    fn sgd_has_burns_bits() {
+        check(spec(OptimizerKind::Sgd, 0.0, 0.0, false), 1_003);
+        check(spec(OptimizerKind::Sgd, 0.01, 0.9, false), 1_003);
+        check(spec(OptimizerKind::Sgd, 0.01, 0.9, true), 100_003);
+        check(spec(OptimizerKind::Sgd, 0.01, 0.0, false), 100_003);
+    }
+
+    #[test]
+    fn adam_has_burns_bits() {
+        check(spec(OptimizerKind::Adam, 0.0, 0.0, false), 1_003);
+        check(spec(OptimizerKind::Adam, 0.01, 0.0, false), 100_003);
+    }
+
+    #[test]
+    fn adamw_has_burns_bits() {
+        check(spec(OptimizerKind::Adamw, 0.0, 0.0, false), 1_003);
+        check(spec(OptimizerKind::Adamw, 0.01, 0.0, false), 100_003);
+    }
+}

@@ -1,0 +1,38 @@
+//! What a sampler or a scheduler may learn about a sweep, and what a sampler answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Assignment;
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Ending {
+    /// Trained to its end.
+    Completed,
+    /// Stopped early by a scheduler.
+    Pruned,
+    /// Out of retries, or a value that is not a number.
+    Failed,
+    /// Stopped by a user.
+    Cancelled,
+}
+
+/// One fact of a sweep's history, in log order. `number` is the trial's number in its sweep, from 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// A trial exists. Trials are created in the order of their numbers.
+    Created { number: u32, parameters: Assignment },
+    /// The objective's value after `at` units of training (epochs or steps, whichever the sweep counts in).
+    Observed { number: u32, at: u64, value: f64 },
+    /// Nothing more comes from this trial.
+    Ended { number: u32, ending: Ending },
+}
+
+/// A sampler's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Suggestion {
+    /// The next trial's parameters: a point of the space.
+    Trial(Assignment),
+    /// There is nothing left to try.
+    Exhausted { reason: String },
+}

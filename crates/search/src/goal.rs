@@ -1,0 +1,89 @@
+//! Which of two objective values is better.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+/// The direction of an objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Goal {
+    Minimize,
+    Maximize,
+}
+
+impl Goal {
+    /// Whether `a` is strictly better than `b`. A value that is not a number is never better, and everything else
+    /// is better than it.
+    pub fn better(self, a: f64, b: f64) -> bool {
+        self.order(a, b) == Ordering::Less
+    }
+
+    /// A total order, best first, values that are not numbers last. The two zeros are equal.
+    pub fn order(self, a: f64, b: f64) -> Ordering {
+        self.rank(a).cmp(&self.rank(b))
+    }
+
+    /// A number that is smaller the better the value is: the value's bits, made monotone. NaN is `u64::MAX`,
+    /// whatever its payload, so ranks are safe to keep in replicated state.
+    pub(crate) fn rank(self, value: f64) -> u64 {
+        if value.is_nan() {
+            return u64::MAX;
+        }
+        let directed = match self {
+            Goal::Minimize => value,
+            Goal::Maximize => -value,
+        };
+        let bits = (directed + 0.0).to_bits(); // -0.0 + 0.0 is 0.0
+        if bits >> 63 == 1 {
+            !bits
+        } else {
+            bits | (1 << 63)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(goal: Goal, best_first: &[f64]) {
+        for (i, &a) in best_first.iter().enumerate() {
+            for (j, &b) in best_first.iter().enumerate() {
+                assert_eq!(goal.order(a, b), i.cmp(&j), "{goal:?} {a} {b}");
+                assert_eq!(goal.better(a, b), i < j, "{goal:?} {a} {b}");
+            }
+        }
+    }
+
+    const ASCENDING: [f64; 8] = [
+        f64::NEG_INFINITY,
+        f64::MIN,
+        -1.0,
+        -5e-324,
+        0.0,
+        f64::MIN_POSITIVE,
+        1.0,
+        f64::INFINITY,
+    ];
+
+    #[test]
+    fn minimize_takes_the_smallest_and_nan_last() {
+        check(Goal::Minimize, &[&ASCENDING[..], &[f64::NAN]].concat());
+    }
+
+    #[test]
+    fn maximize_takes_the_largest_and_nan_last() {
+        let descending: Vec<f64> = ASCENDING.iter().rev().copied().collect();
+        check(Goal::Maximize, &[&descending[..], &[f64::NAN]].concat());
+    }
+
+    #[test]
+    fn zeros_and_nans_are_equal_among_themselves() {
+        for goal in [Goal::Minimize, Goal::Maximize] {
+            assert_eq!(goal.order(0.0, -0.0), Ordering::Equal);
+            assert_eq!(goal.order(f64::NAN, -f64::NAN), Ordering::Equal);
+            assert!(!goal.better(f64::NAN, f64::NAN));
+        }
+    }
+}

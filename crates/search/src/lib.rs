@@ -1,0 +1,33 @@
+//! Which parameters to try next, and which trials to stop early: samplers and schedulers, ask and tell.
+//!
+//! Everything here is a synchronous, deterministic function of its arguments. Randomness is a seed,
+//! history is [`Event`]s, and the same events give the same answer on every machine. This room knows no clock,
+//! no file, no thread, no `HashMap`, none of bonfire's other rooms, and calls `libm` where the standard library
+//! would call the C library.
+//!
+//! - A [`Space`] is what may be tried; a [`Sampler`] picks points of it.
+//! - A [`Scheduler`] sees the values of running trials and says which go on, pause, stop or are promoted.
+//!
+//! To add a sampler: a variant of [`SamplerKind`], a file under `sampler/`, an arm in each `match` of `sampler.rs`.
+//! Schedulers likewise.
+
+mod event;
+mod goal;
+mod sampler;
+mod scheduler;
+mod space;
+mod value;
+
+#[cfg(test)]
+mod properties;
+
+pub use event::{Ending, Event, Suggestion};
+pub use goal::Goal;
+pub use sampler::{GRID_MAX, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind};
+pub use scheduler::{
+    Promotion, RungPlan, Scheduler, SchedulerError, SchedulerKind, StopReason, Verdict,
+};
+pub use space::{
+    Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError, SpaceProblem, VALUES_MAX,
+};
+pub use value::{Assignment, Value};

@@ -1,0 +1,316 @@
+//! Properties of every sampler and scheduler, over generated spaces and histories.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::{
+    Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Scheduler,
+    SchedulerKind, Space, Suggestion, Value, Verdict,
+};
+
+fn any_range() -> impl Strategy<Value = Range> {
+    let real = |(a, b): (f64, f64), log| Range::Real {
+        min: a.min(b),
+        max: a.max(b),
+        log,
+    };
+    let integer = |(a, b): (i64, i64), log| Range::Integer {
+        min: a.min(b),
+        max: a.max(b),
+        log,
+    };
+    let finite = any::<f64>().prop_filter("finite", |x| x.is_finite());
+    let positive = (1e-300..1e300, 1e-300..1e300);
+    prop_oneof![
+        (finite.clone(), finite).prop_map(move |ends| real(ends, false)),
+        positive.prop_map(move |ends| real(ends, true)),
+        any::<(i64, i64)>().prop_map(move |ends| integer(ends, false)),
+        (1..=i64::MAX, 1..=i64::MAX).prop_map(move |ends| integer(ends, true)),
+        small_range(),
+    ]
+}
+
+/// At most five values.
+fn small_range() -> impl Strategy<Value = Range> {
+    let texts = |n: i64| (0..n).map(|i| Value::Text(format!("v{i}"))).collect();
+    prop_oneof![
+        (-3i64..3, 0i64..4).prop_map(|(min, width)| Range::Integer {
+            min,
+            max: min + width,
+            log: false
+        }),
+        (1i64..4, 0i64..5).prop_map(|(min, width)| Range::Integer {
+            min,
+            max: min + width,
+            log: true
+        }),
+        (1i64..5).prop_map(move |n| Range::Choice {
+            values: texts(n),
+            ordered: false
+        }),
+        Just(Range::Choice {
+            values: vec![Value::Bool(false), Value::Bool(true)],
+            ordered: false
+        }),
+    ]
+}
+
+/// Up to six parameters, each with up to two conditions on earlier ones that are not continuous.
+fn spaces(range: impl Strategy<Value = Range>) -> impl Strategy<Value = Space> {
+    let condition = any::<(Index, [Index; 2])>();
+    vec((range, vec(condition, 0..3), any::<u8>()), 0..6).prop_map(|draft| {
+        let mut parameters: Vec<Parameter> = Vec::new();
+        for (i, (range, conditions, salt)) in draft.into_iter().enumerate() {
+            let parents: Vec<&Parameter> = parameters
+                .iter()
+                .filter(|p| !matches!(p.range, Range::Real { .. }))
+                .collect();
+            let when = conditions
+                .iter()
+                .filter(|_| !parents.is_empty())
+                .map(|(parent, values)| {
+                    let parent = parent.get(&parents);
+                    let count = parent.range.cardinality().unwrap().min(1 << 40) as usize;
+                    let any_of = values
+                        .iter()
+                        .map(|v| parent.range.nth(v.index(count) as u128));
+                    Condition {
+                        parameter: parent.name.clone(),
+                        any_of: any_of.collect(),
+                    }
+                });
+            let when = when.collect();
+            parameters.push(Parameter {
+                name: format!("p{salt}.{i}"),
+                range,
+                when,
+            });
+        }
+        Space::new(parameters).unwrap()
+    })
+}
+
+fn searching() -> impl Strategy<Value = SamplerKind> {
+    prop_oneof![
+        Just(SamplerKind::Auto),
+        Just(SamplerKind::Random),
+        Just(SamplerKind::Sobol)
+    ]
+}
+
+fn any_value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        3 => -2i32..3, // ties
+        1 => Just(i32::MAX),
+        1 => Just(i32::MIN),
+        1 => Just(i32::MAX - 1),
+    ]
+    .prop_map(|code| match code {
+        i32::MAX => f64::INFINITY,
+        i32::MIN => f64::NEG_INFINITY,
+        n if n == i32::MAX - 1 => f64::NAN,
+        n => f64::from(n),
+    })
+}
+
+/// Any order, numbers and units that need not make sense.
+fn any_event() -> impl Strategy<Value = Event> {
+    let number = prop_oneof![9 => 0u32..12, 1 => any::<u32>()];
+    let at = prop_oneof![9 => 0u64..10, 1 => any::<u64>()];
+    let ending = prop_oneof![
+        Just(Ending::Completed),
+        Just(Ending::Pruned),
+        Just(Ending::Failed),
+        Just(Ending::Cancelled)
+    ];
+    prop_oneof![
+        1 => (number.clone(), 0i64..9).prop_map(|(number, x)| Event::Created {
+            number,
+            parameters: Assignment::from([("p0.0".to_owned(), Value::Int(x))]),
+        }),
+        6 => (number.clone(), at, any_value())
+            .prop_map(|(number, at, value)| Event::Observed { number, at, value }),
+        2 => (number, ending).prop_map(|(number, ending)| Event::Ended { number, ending }),
+    ]
+}
+
+fn any_scheduler() -> impl Strategy<Value = Scheduler> {
+    let goal = prop_oneof![Just(Goal::Minimize), Just(Goal::Maximize)];
+    let kind = prop_oneof![
+        Just(SchedulerKind::None),
+        (0u64..4, 0u32..4).prop_map(|(min, startup)| SchedulerKind::Median { min, startup }),
+        (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Asha { min, max: 9, eta }),
+    ];
+    (kind, goal).prop_map(|(kind, goal)| Scheduler::new(kind, goal, 9).unwrap())
+}
+
+/// Suggests `count` trials as a sweep would: each sees those before it as created.
+fn search(sampler: &mut Sampler, count: u32) -> Vec<Suggestion> {
+    let mut suggestions = Vec::new();
+    for number in 0..count {
+        let suggestion = sampler.suggest(number);
+        if let Suggestion::Trial(parameters) = &suggestion {
+            sampler.observe(&Event::Created {
+                number,
+                parameters: parameters.clone(),
+            });
+        }
+        suggestions.push(suggestion);
+    }
+    suggestions
+}
+
+fn points(suggestions: &[Suggestion]) -> Vec<&Assignment> {
+    let mut points = Vec::new();
+    for suggestion in suggestions {
+        if let Suggestion::Trial(point) = suggestion {
+            points.push(point);
+        }
+    }
+    points
+}
+
+/// A text in place of a set of assignments: values have no order of their own.
+fn distinct(points: &[&Assignment]) -> usize {
+    points
+        .iter()
+        .map(|point| format!("{point:?}"))
+        .collect::<BTreeSet<_>>()
+        .len()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn suggestions_are_points_of_the_space(
+        space in spaces(any_range()), kind in searching(), seed: u64, number: u32,
+    ) {
+        let sampler = Sampler::new(kind, space.clone(), Goal::Minimize, seed).unwrap();
+        let Suggestion::Trial(point) = sampler.suggest(number) else {
+            return Err(TestCaseError::fail("nothing has been tried yet"));
+        };
+        prop_assert!(space.contains(&point), "{:?}", point);
+    }
+
+    #[test]
+    fn asking_twice_or_after_a_restart_is_the_same(
+        space in spaces(any_range()), kind in searching(), seed: u64, noise in vec(any_event(), 0..8),
+    ) {
+        let fresh = || Sampler::new(kind, space.clone(), Goal::Maximize, seed).unwrap();
+        let mut first = fresh();
+        let told = search(&mut first, 12);
+        prop_assert_eq!(first.suggest(12), first.suggest(12));
+
+        let mut replayed = fresh();
+        for (point, number) in points(&told).into_iter().zip(0..) {
+            replayed.observe(&Event::Created { number, parameters: point.clone() });
+            for event in noise.iter().filter(|event| !matches!(event, Event::Created { .. })) {
+                replayed.observe(event); // results change nothing here
+            }
+        }
+        prop_assert_eq!(&replayed, &first);
+        prop_assert_eq!(replayed.suggest(12), first.suggest(12));
+
+        let bytes = postcard::to_stdvec(&first).unwrap();
+        let restored: Sampler = postcard::from_bytes(&bytes).unwrap();
+        prop_assert_eq!(restored, first);
+    }
+
+    #[test]
+    fn a_finite_space_is_searched_without_repetition_to_its_end(
+        space in spaces(small_range()), kind in searching(), seed: u64,
+    ) {
+        let size = space.size().unwrap();
+        prop_assume!(size <= 400);
+        let mut sampler = Sampler::new(kind, space, Goal::Minimize, seed).unwrap();
+        let told = search(&mut sampler, size as u32 + 1);
+        let points = points(&told);
+        prop_assert_eq!(points.len() as u128, size);
+        prop_assert_eq!(distinct(&points) as u128, size);
+        let ended = matches!(told.last(), Some(Suggestion::Exhausted { .. }));
+        prop_assert!(ended, "{:?}", told.last());
+    }
+
+    #[test]
+    fn a_grid_is_every_point_once(space in spaces(small_range())) {
+        let size = space.size().unwrap();
+        prop_assume!(size <= 2000);
+        let mut grid = Sampler::new(SamplerKind::Grid, space.clone(), Goal::Minimize, 0).unwrap();
+        prop_assert_eq!(grid.planned().map(u128::from), Some(size));
+        let told = search(&mut grid, size as u32 + 1);
+        let points = points(&told);
+        prop_assert!(points.iter().all(|point| space.contains(point)));
+        prop_assert_eq!(distinct(&points) as u128, size);
+    }
+
+    #[test]
+    fn spaces_read_back_and_number_their_points(space in spaces(any_range()), index: Index) {
+        let bytes = postcard::to_stdvec(&space).unwrap();
+        prop_assert_eq!(&postcard::from_bytes::<Space>(&bytes).unwrap(), &space);
+        let text = serde_json::to_string(&space).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<Space>(&text).unwrap(), &space);
+        if let Some(size) = space.size().filter(|size| *size < u128::MAX) {
+            let rank = index.index(usize::MAX) as u128 % size;
+            let point = space.point(rank).unwrap();
+            prop_assert!(space.contains(&point));
+            prop_assert_eq!(space.rank(&point), Some(rank));
+            prop_assert_eq!(space.point(size), None);
+        }
+    }
+
+    #[test]
+    fn schedulers_take_any_history(
+        mut scheduler in any_scheduler(), events in vec((any_event(), any::<bool>()), 0..120),
+    ) {
+        let mut promoted = BTreeSet::new();
+        for (event, promote) in &events {
+            let twin = scheduler.clone();
+            let verdict = scheduler.observe(event);
+            let once = scheduler.clone();
+            if let Event::Observed { number, at, .. } = event {
+                prop_assert_eq!(&scheduler.observe(event), &verdict);
+                prop_assert_eq!(&scheduler, &once, "told twice");
+                if verdict == Verdict::Pause {
+                    prop_assert!(scheduler.until(*number).is_some_and(|until| until <= *at));
+                }
+            }
+            let mut twin = twin;
+            prop_assert_eq!(twin.observe(event), verdict);
+            prop_assert_eq!(&twin, &once, "same events, same state");
+            if *promote && let Some(promotion) = scheduler.promotable() {
+                prop_assert_eq!(scheduler.promoted(promotion.number), Some(promotion.until));
+                prop_assert_eq!(scheduler.until(promotion.number), Some(promotion.until));
+                prop_assert!(promoted.insert((promotion.number, promotion.until)), "promoted twice");
+            }
+            let bytes = postcard::to_stdvec(&scheduler).unwrap();
+            prop_assert_eq!(&postcard::from_bytes::<Scheduler>(&bytes).unwrap(), &scheduler);
+        }
+    }
+
+    /// ASHA against a restatement of Algorithm 2 that sorts: same candidates, whatever the order of reports.
+    #[test]
+    fn asha_promotes_what_sorting_says(values in vec(any_value(), 1..40), eta in 2u32..5) {
+        let kind = SchedulerKind::Asha { min: 1, max: u64::from(eta), eta };
+        let mut asha = Scheduler::new(kind, Goal::Maximize, 100).unwrap();
+        let mut promoted = BTreeSet::new();
+        for (i, &value) in values.iter().enumerate() {
+            asha.observe(&Event::Observed { number: i as u32, at: 1, value });
+            let mut seen: Vec<u32> = (0..=i as u32).collect();
+            seen.sort_by(|&a, &b| Goal::Maximize.order(values[a as usize], values[b as usize]));
+            seen.truncate((i + 1) / eta as usize);
+            let expected = seen
+                .into_iter()
+                .find(|n| !values[*n as usize].is_nan() && !promoted.contains(n));
+            prop_assert_eq!(asha.promotable().map(|p| p.number), expected);
+            if i % 2 == 0 && let Some(number) = expected {
+                asha.promoted(number);
+                promoted.insert(number);
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The suggestions of every sampler, bit for bit. What is written down here has been released: a sweep that resumes
+//! must go on with the same trials, so a difference is a break, not a reason to replace the file.
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write;
+
+use bonfire_search::{
+    Assignment, Condition, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion,
+    Value,
+};
+
+fn texts(values: &[&str]) -> Range {
+    let values = values.iter().map(|value| Value::Text((*value).to_owned()));
+    Range::Choice {
+        values: values.collect(),
+        ordered: false,
+    }
+}
+
+fn parameter(name: &str, range: Range) -> Parameter {
+    Parameter {
+        name: name.to_owned(),
+        range,
+        when: Vec::new(),
+    }
+}
+
+fn when(mut parameter: Parameter, parent: &str, value: &str) -> Parameter {
+    let any_of = vec![Value::Text(value.to_owned())];
+    parameter.when.push(Condition {
+        parameter: parent.to_owned(),
+        any_of,
+    });
+    parameter
+}
+
+fn mixed() -> Vec<Parameter> {
+    let momentum = parameter(
+        "optimizer.momentum",
+        Range::Real {
+            min: 0.0,
+            max: 0.99,
+            log: false,
+        },
+    );
+    let widths = [32, 64, 128, 256].map(Value::Int).to_vec();
+    vec![
+        parameter(
+            "optimizer.lr",
+            Range::Real {
+                min: 1e-5,
+                max: 1e-1,
+                log: true,
+            },
+        ),
+        parameter(
+            "model.hidden[0]",
+            Range::Choice {
+                values: widths,
+                ordered: true,
+            },
+        ),
+        parameter(
+            "model.depth",
+            Range::Integer {
+                min: 1,
+                max: 5,
+                log: false,
+            },
+        ),
+        parameter(
+            "data.batch",
+            Range::Integer {
+                min: 8,
+                max: 512,
+                log: true,
+            },
+        ),
+        parameter("optimizer.kind", texts(&["adamw", "sgd"])),
+        when(momentum, "optimizer.kind", "sgd"),
+    ]
+}
+
+fn finite() -> Vec<Parameter> {
+    vec![
+        parameter(
+            "depth",
+            Range::Integer {
+                min: 1,
+                max: 3,
+                log: false,
+            },
+        ),
+        parameter("kind", texts(&["adam", "sgd", "none"])),
+        when(
+            parameter(
+                "nesterov",
+                Range::Choice {
+                    values: vec![Value::Bool(false), Value::Bool(true)],
+                    ordered: false,
+                },
+            ),
+            "kind",
+            "sgd",
+        ),
+    ]
+}
+
+fn line(point: &Assignment) -> String {
+    let pairs: Vec<String> = point
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join(" ")
+}
+
+/// `count` suggestions, each seeing those before it as created.
+#[track_caller]
+fn check(kind: SamplerKind, parameters: Vec<Parameter>, count: u32, expected: &str) {
+    let space = Space::new(parameters).unwrap();
+    let mut sampler = Sampler::new(kind, space, Goal::Minimize, 17).unwrap();
+    let mut found = String::new();
+    for number in 0..count {
+        match sampler.suggest(number) {
+            Suggestion::Trial(parameters) => {
+                writeln!(found, "{number} {}", line(&parameters)).unwrap();
+                sampler.observe(&Event::Created { number, parameters });
+            }
+            Suggestion::Exhausted { reason } => writeln!(found, "{number} end: {reason}").unwrap(),
+        }
+    }
+    assert!(
+        found == expected,
+        "suggestions of {kind:?} differ, now they are:\n{found}"
+    );
+}
+
+#[test]
+fn random_over_a_mixed_space() {
+    check(
+        SamplerKind::Random,
+        mixed(),
+        200,
+        include_str!("golden/random-mixed.txt"),
+    );
+}
+
+#[test]
+fn sobol_over_a_mixed_space() {
+    check(
+        SamplerKind::Sobol,
+        mixed(),
+        200,
+        include_str!("golden/sobol-mixed.txt"),
+    );
+}
+
+#[test]
+fn random_over_a_finite_space() {
+    check(
+        SamplerKind::Random,
+        finite(),
+        13,
+        include_str!("golden/random-finite.txt"),
+    );
+}
+
+#[test]
+fn sobol_over_a_finite_space() {
+    check(
+        SamplerKind::Sobol,
+        finite(),
+        13,
+        include_str!("golden/sobol-finite.txt"),
+    );
+}
+
+#[test]
+fn grid_over_a_finite_space() {
+    check(
+        SamplerKind::Grid,
+        finite(),
+        13,
+        include_str!("golden/grid-finite.txt"),
+    );
+}

@@ -1,0 +1,155 @@
+//! What must hold midway and at rest.
+
+use std::collections::BTreeSet;
+
+use bonfire_domain::cluster::TrialState;
+use bonfire_domain::spec::ModelSpec;
+use bonfire_domain::{Cluster, Digest, Suggester, SweepId};
+
+use crate::executor::objective;
+use crate::world::World;
+
+/// Whether every submitted sweep has ended and every worker has nothing left to say.
+pub(crate) fn is_over(world: &World<'_>) -> bool {
+    let Some(node) = &world.node else {
+        return false;
+    };
+    let quiet = world.queue.now() > world.scenario.faults.until_ms;
+    let submitted = world.acknowledged.len() == world.specs.len();
+    let ended = node.cluster().sweeps().all(|s| s.state.is_terminal());
+    let blobs = node.cluster().blobs();
+    let clean = blobs.garbage().is_empty() && blobs.condemned().is_empty();
+    let idle = world.workers.iter().all(|w| w.session.is_idle());
+    quiet && submitted && ended && clean && idle
+}
+
+/// What has not ended, for a run that does not end.
+pub(crate) fn standing(world: &World<'_>) -> String {
+    let Some(node) = &world.node else {
+        return "the node is down".to_owned();
+    };
+    let mut text = String::new();
+    for sweep in node.cluster().sweeps() {
+        text.push_str(&format!(
+            "{} is {:?} with {:?}; ",
+            sweep.name,
+            sweep.state,
+            sweep.counts()
+        ));
+    }
+    for worker in &world.workers {
+        let idle = worker.session.is_idle();
+        text.push_str(&format!("worker {} idle {idle}; ", worker.id.0));
+    }
+    text
+}
+
+/// Checks every second of virtual time.
+pub(crate) fn midway(world: &World<'_>) -> Result<(), String> {
+    world.check_cluster()?;
+    let Some(node) = &world.node else {
+        return Ok(());
+    };
+    let cluster = node.cluster();
+    for name in &world.acknowledged {
+        if cluster.sweep_named(name).is_none() {
+            return Err(format!("I1: acknowledged sweep {name} is gone"));
+        }
+    }
+    for (digest, _) in cluster.blobs().referenced() {
+        if !world.store.contains(digest) {
+            return Err(format!(
+                "I9: referenced blob {digest:?} is not in the store"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks after the end.
+pub(crate) fn at_rest(world: &mut World<'_>) -> Result<(), String> {
+    midway(world)?;
+    let Some(node) = &world.node else {
+        return Err("the node is down at rest".to_owned());
+    };
+    let cluster = node.cluster();
+    check_results(world, cluster)?;
+    let decoded = Cluster::decode(&cluster.encode()).map_err(|e| format!("I16: {e}"))?;
+    if decoded != *cluster {
+        return Err("I16: the state after a snapshot differs".to_owned());
+    }
+    for worker in &world.workers {
+        if worker.slots.iter().any(|e| e.run.is_some()) {
+            return Err(format!("worker {} still runs something", worker.id.0));
+        }
+    }
+    for sweep in cluster.sweeps() {
+        let limit = sweep.spec.search.as_ref().and_then(|s| s.limit.trials);
+        if limit != Some(sweep.next) {
+            return Err(format!("{} made {} trials", sweep.name, sweep.next));
+        }
+        for trial in sweep.trials() {
+            let full = trial.epochs() == sweep.spec.budget();
+            if (trial.state == TrialState::Completed) != full {
+                let (number, state) = (trial.number, trial.state);
+                return Err(format!(
+                    "{}/{number} is {state:?} with full={full}",
+                    sweep.name
+                ));
+            }
+        }
+        world.report.trials += sweep.next;
+    }
+    leaked(world)
+}
+
+/// Every blob in the store is referenced, but for uploads that no command ever named.
+fn leaked(world: &World<'_>) -> Result<(), String> {
+    let Some(node) = &world.node else {
+        return Ok(());
+    };
+    let named: BTreeSet<Digest> = node
+        .cluster()
+        .blobs()
+        .referenced()
+        .map(|(d, _)| *d)
+        .collect();
+    let orphans = world.store.iter().filter(|d| !named.contains(d)).count() as u64;
+    // A publication that was fenced leaves at most its own upload behind, for the sweep of orphans.
+    let fenced = u64::from(world.report.attempts) * 9;
+    if orphans > fenced {
+        return Err(format!("{orphans} blobs leaked, {fenced} can be orphans"));
+    }
+    Ok(())
+}
+
+/// I6 and I10: parameters are those the sampler gives to an undisturbed run, values those the trial computes.
+fn check_results(world: &World<'_>, cluster: &Cluster) -> Result<(), String> {
+    for sweep in cluster.sweeps() {
+        let mut reference = Suggester::new();
+        reference.add_sweep(SweepId(0), &sweep.spec);
+        let (expected, _) = reference.suggest(SweepId(0), 0, sweep.next);
+        let known = world.acknowledged.contains(&sweep.name);
+        for (trial, parameters) in sweep.trials().iter().zip(&expected) {
+            let label = sweep.label_of(trial.number);
+            if known && trial.parameters != *parameters {
+                return Err(format!("I10: {label} has other parameters"));
+            }
+            let spec = sweep.spec.with(&trial.parameters);
+            let Ok(ModelSpec::Noop { x, .. }) = spec.map(|s| s.model) else {
+                return Err(format!("{label} has no spec"));
+            };
+            let mut last = 0;
+            for seen in &trial.observations {
+                if seen.value != objective(x, seen.epoch) {
+                    return Err(format!("I6: {label} has a wrong value at {}", seen.epoch));
+                }
+                if seen.epoch != last + 1 {
+                    return Err(format!("I6: {label} misses epoch {}", last + 1));
+                }
+                last = seen.epoch;
+            }
+        }
+    }
+    Ok(())
+}

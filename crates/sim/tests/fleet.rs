@@ -1,0 +1,74 @@
+//! Seeded schedules of crashes, delays, doubled and lost messages over the real machines.
+#![allow(clippy::unwrap_used)]
+
+use bonfire_sim::{Faults, PlantedBug, Scenario, run};
+
+/// Seeds of the short form; `BONFIRE_SIM_SEEDS=first..last` runs others.
+fn seeds() -> std::ops::Range<u64> {
+    let parse = |text: String| -> Option<std::ops::Range<u64>> {
+        let (first, last) = text.split_once("..")?;
+        Some(first.parse().ok()?..last.parse().ok()?)
+    };
+    std::env::var("BONFIRE_SIM_SEEDS")
+        .ok()
+        .and_then(parse)
+        .unwrap_or(0..400)
+}
+
+#[test]
+fn a_quiet_fleet_finishes() {
+    let scenario = Scenario {
+        faults: Faults::NONE,
+        pause: false,
+        ..Scenario::rough(1)
+    };
+    let report = run(&scenario).unwrap();
+    assert_eq!(report.trials, 30);
+    assert!(report.ended_ms < 20_000, "{report:?}");
+}
+
+#[test]
+fn rough_schedules_break_nothing() {
+    let mut crashes = 0;
+    for seed in seeds() {
+        match run(&Scenario::rough(seed)) {
+            Ok(report) => {
+                crashes += report.node_crashes + report.worker_crashes + report.executor_kills;
+            }
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    assert!(crashes > 0, "the weather was never rough");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in [3, 17] {
+        let first = run(&Scenario::rough(seed)).unwrap();
+        let second = run(&Scenario::rough(seed)).unwrap();
+        assert_eq!(first, second);
+    }
+}
+
+/// Every planted mistake is found within a bounded number of seeds.
+#[track_caller]
+fn finds(bug: PlantedBug) {
+    for seed in 0..300 {
+        let scenario = Scenario {
+            bug: Some(bug),
+            horizon_ms: 300_000,
+            ..Scenario::rough(seed)
+        };
+        if run(&scenario).is_err() {
+            return;
+        }
+    }
+    panic!("{bug:?} was not found in 300 seeds");
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    for bug in PlantedBug::ALL {
+        finds(bug);
+    }
+}

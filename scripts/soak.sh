@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The long form of the kill test: BONFIRE_KILLS random kill -9 of coordinator, worker and executor during a sweep.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/bonfire/target}"
+export BONFIRE_BIN="$CARGO_TARGET_DIR/debug/bonfire"
+export BONFIRE_KILLS="${BONFIRE_KILLS:-200}"
+
+cargo build --locked --package bonfire --bin bonfire
+exec cargo nextest run --locked --package cluster-tests --test processes --no-capture "${@:-kills}"

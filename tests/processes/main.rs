@@ -1,0 +1,6 @@
+//! Real fleets: the binary named by `BONFIRE_BIN`, its coordinator, workers and executors, and what kills them.
+#![allow(clippy::unwrap_used)]
+
+mod kills;
+mod refusals;
+mod run;

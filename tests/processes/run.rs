@@ -1,0 +1,82 @@
+//! `run` and what it leaves behind.
+
+use cluster_tests::Fleet;
+use cluster_tests::fleet::{repository, spec_file};
+
+const NOOP: &str = "kind: sweep\nversion: 1\nname: tiny\nmodel: { kind: noop, x: 0.5 }\ntrain: { epochs: 3 }\n\
+    search:\n  sampler: { kind: sobol, seed: 2 }\n  limit: { trials: 9 }\n  parameters:\n    model.x: { min: 0.0, max: 1.0 }\n";
+
+#[test]
+fn run_prints_one_document_and_leaves_a_directory_that_can_be_asked() {
+    let fleet = Fleet::new();
+    let spec = spec_file(fleet.dir.path(), "tiny.yaml", NOOP);
+    let outcome = fleet.run(["run", spec.to_str().unwrap(), "-o", "json"]);
+    let document = outcome.exits(0).json();
+    assert_eq!(document["state"], "completed");
+    let trials = document["trials"].as_array().unwrap();
+    assert_eq!(trials.len(), 9);
+    for trial in trials {
+        let x = trial["parameters"]["model.x"].as_f64().unwrap();
+        let value = trial["value"].as_f64().unwrap();
+        assert!((value - ((x - 0.3) * (x - 0.3) + 1.0 / 3.0)).abs() < 1e-12);
+    }
+    fleet.nothing_left();
+    let name = document["sweep"].as_str().unwrap().to_owned();
+    assert!(
+        name.starts_with("tiny-") && name.len() == "tiny-".len() + 3,
+        "{name}"
+    );
+    let listed = fleet.run(["sweep", "list", "-o", "json"]).exits(0).json();
+    assert_eq!(listed[0]["sweep"], name.as_str());
+    // The same spec again is another sweep; with --resume it is the one that ended, not run again.
+    let resumed = fleet.run(["run", spec.to_str().unwrap(), "--resume", "-o", "json"]);
+    let resumed = resumed.exits(0).json();
+    assert_eq!(resumed["sweep"], document["sweep"]);
+    assert_eq!(resumed["trials"], document["trials"]);
+    fleet.nothing_left();
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trials_whatever_the_workers() {
+    let parameters = |workers: &str| {
+        let fleet = Fleet::new();
+        let spec = spec_file(fleet.dir.path(), "tiny.yaml", NOOP);
+        let spec = spec.to_str().unwrap();
+        let outcome = fleet.run(["run", spec, "--workers", workers, "-o", "json"]);
+        let document = outcome.exits(0).json();
+        let trials = document["trials"].as_array().unwrap().clone();
+        trials
+            .iter()
+            .map(|t| t["parameters"].to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(parameters("1"), parameters("3"));
+}
+
+#[test]
+fn a_trained_model_can_be_exported() {
+    let fleet = Fleet::new();
+    let digits = repository().join("configs/data/digits.csv");
+    let text = format!(
+        "kind: sweep\nversion: 1\nname: one\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
+         model: {{ kind: mlp, hidden: [32] }}\ntrain: {{ epochs: 4 }}\n",
+        digits.display()
+    );
+    let spec = spec_file(fleet.dir.path(), "one.yaml", &text);
+    let outcome = fleet.run(["run", spec.to_str().unwrap(), "-o", "json"]);
+    let document = outcome.exits(0).json();
+    let best = document["best"]["value"].as_f64().unwrap();
+    assert!(best > 0.85, "{best}");
+    let weights = fleet.dir.path().join("model.safetensors");
+    let arguments = ["checkpoint", "export", "last", weights.to_str().unwrap()];
+    fleet.run(arguments).exits(0);
+    let bytes = std::fs::read(&weights).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    assert!(!header.as_object().unwrap().is_empty());
+    let beside = fleet.dir.path().join("model.safetensors.json");
+    let beside: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(beside).unwrap()).unwrap();
+    assert!(beside["step"].as_u64().unwrap() > 0, "{beside}");
+    fleet.nothing_left();
+}
