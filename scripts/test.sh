@@ -9,5 +9,6 @@ export INSTA_UPDATE=no
 command -v cargo-nextest >/dev/null || cargo install cargo-nextest --locked
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked -- -D warnings
-cargo build --locked --package bonfire --bin bonfire
+# One selection of packages for every command: another one unifies features anew and builds the tensor crates again.
+cargo build --workspace --all-targets --locked
 cargo nextest run --workspace --locked "$@"

@@ -14,8 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use checkpoint::{CheckpointVerb, ExportWeights};
 pub use dataset::{AddFiles, DatasetVerb};
 pub use fleet::FleetVerb;
-pub use serve::{Coordinator, Up, Worker};
-pub use sweep::{Cancel, ExportSweep, Submit, SweepVerb, Top};
+pub use serve::{Coordinator, Slots, Up, Worker};
+pub use sweep::{Cancel, ExportFormat, ExportSweep, Submit, SweepVerb, Top};
 pub use trial::{ForkTrial, Metrics, TrialVerb};
 
 /// One binary that turns a heap of machines into a training fleet.

@@ -77,9 +77,9 @@ async fn add_in(
         Err(failure) => return Err(failure),
     };
     let import = Import { source, options, name };
-    let added = import.run(link, output, signals, |_| Ok(())).await?;
-    let lines = before.map(|old: DatasetManifest| changes(&old, &added.manifest));
-    let wanted = format!("{name}@{}", added.manifest.version.short());
+    let after = import.run(link, output, signals, |_| Ok(())).await?;
+    let lines = before.map(|old: DatasetManifest| changes(&old, &after));
+    let wanted = format!("{name}@{}", after.version.short());
     Ok((documents::dataset(&link.fleet, &wanted).await?, lines))
 }
 

@@ -45,8 +45,8 @@ pub async fn prepare(link: &Link, file: &SpecFile, output: Output, signals: &mut
         Source::Files(source) => {
             let name = dataset_name(source).unwrap_or_else(|| spec.name.clone());
             let import = Import { source, options: file.import_options(), name: &name };
-            let added = import.run(link, output, signals, |manifest| file.fit(&manifest.columns, manifest.rows)).await?;
-            (name, added.manifest)
+            let manifest = import.run(link, output, signals, |m| file.fit(&m.columns, m.rows)).await?;
+            (name, manifest)
         }
         Source::Registered { name, version } => {
             let manifest = registered(&link.fleet, name, version.as_deref()).await.map_err(|e| as_request(e, file))?;
@@ -117,13 +117,6 @@ pub struct Import<'a> {
     pub name: &'a str,
 }
 
-/// What became of an import.
-pub struct Added {
-    pub manifest: DatasetManifest,
-    /// The name meant another version, or none, before.
-    pub changed: bool,
-}
-
 impl Import<'_> {
     /// Imports, asks `accept`, uploads what the fleet lacks, and registers the version.
     ///
@@ -135,7 +128,7 @@ impl Import<'_> {
         output: Output,
         signals: &mut Signals,
         accept: impl FnOnce(&DatasetManifest) -> Result<(), Failure>,
-    ) -> Result<Added, Failure> {
+    ) -> Result<DatasetManifest, Failure> {
         let scratch = link.scratch();
         let made = std::fs::create_dir_all(&scratch).and_then(|()| {
             tempfile::Builder::new().prefix("import-").tempdir_in(&scratch)
@@ -149,8 +142,8 @@ impl Import<'_> {
         }
         let json = serde_json::to_string(&manifest).map_err(|e| Failure::failed(e.to_string()))?;
         let add = AddDataset { name: self.name.to_owned(), manifest: json };
-        let (_, changed) = link.fleet.add_dataset(add).await?;
-        Ok(Added { manifest, changed })
+        link.fleet.add_dataset(add).await?;
+        Ok(manifest)
     }
 
     async fn import(&self, folder: &Path, output: Output, signals: &mut Signals) -> Result<DatasetManifest, Failure> {

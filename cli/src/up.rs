@@ -138,8 +138,10 @@ pub async fn worker(global: &Global, args: &Worker) -> Outcome {
     loop {
         tokio::select! {
             end = &mut running => return end,
-            () = signals.next() if told => return Err(Failure::failed("stopped before everything was saved")),
             () = signals.next() => {
+                if told {
+                    return Err(Failure::failed("stopped before everything was saved"));
+                }
                 told = true;
                 shutdown.cancel();
                 output.note("saving and reporting; once more to stop at once");

@@ -65,7 +65,7 @@ impl Default for Limits {
             drain_ms: 1_000,
             heartbeat_ms: 2_000,
             orders_max: 1_024,
-            snapshot_log_bytes: 64 << 20,
+            snapshot_log_bytes: 16 << 20,
         }
     }
 }

@@ -11,6 +11,7 @@ mod config;
 mod context;
 mod data_dir;
 mod documents;
+mod error;
 mod gate;
 mod grpc;
 mod health;
@@ -28,11 +29,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use bonfire_consensus::{DiskLog, LogError, OpenError};
+use bonfire_consensus::DiskLog;
 use bonfire_domain::LeaderConfig;
 use bonfire_domain::command::Command;
 use bonfire_proto::Token;
-use bonfire_store::{LocalBlobs, StoreError};
+use bonfire_store::LocalBlobs;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -41,6 +42,7 @@ use tower::Layer;
 
 pub use config::{ConfigError, CoordinatorConfig, Limits, PORT};
 pub use data_dir::discover;
+pub use error::{RunError, StartError};
 
 use app::{Input, Node, NodeParts};
 use clock::Clock;
@@ -49,7 +51,7 @@ use data_dir::DataDir;
 use gate::GateLayer;
 use health::{Health, Part};
 use metrics::Metrics;
-use tracker::{Index, Job, Sealing, Tracker, TrackerParts};
+use tracker::{Index, Job, Sealing, Tracker, TrackerEnd, TrackerParts};
 
 /// The loop's unit of time.
 const TICK: Duration = Duration::from_millis(100);
@@ -57,67 +59,6 @@ const TICK: Duration = Duration::from_millis(100);
 const TRACKER_TICK: Duration = Duration::from_millis(500);
 /// A journal that nobody appends to for a minute is sealed.
 const IDLE_TICKS: u32 = 120;
-
-/// Why a coordinator does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("{} is in use by a live coordinator: name it with --coordinator, or stop it", data.display())]
-    InUse { data: PathBuf },
-    #[error(
-        "{listen} is not loopback: the token would travel in the clear; say --insecure to allow that"
-    )]
-    Exposed { listen: SocketAddr },
-    #[error("cannot listen on {listen}: {source}")]
-    Listen {
-        listen: SocketAddr,
-        source: std::io::Error,
-    },
-    #[error("cannot use {}: {source}", path.display())]
-    Io {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{} says {found:?}: this data directory was written by another version", path.display())]
-    Format { path: PathBuf, found: String },
-    #[error("{} does not hold a token of 64 hexadecimal digits", path.display())]
-    Token { path: PathBuf },
-    #[error("the log cannot be opened: {}", chain(.0))]
-    Log(#[source] LogError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-/// Why a coordinator stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error("the state cannot be opened: {}", chain(.0.as_ref()))]
-    Open(#[source] Box<OpenError>),
-    #[error("entry {index} of the log: {error}; this version cannot read what another one wrote")]
-    Entry { index: u64, error: String },
-    #[error("the log failed: {}", chain(.0))]
-    Log(#[source] LogError),
-    #[error("the tracker failed: {0}")]
-    Tracker(#[source] StoreError),
-    #[error("{0}")]
-    Fatal(String),
-    #[error("the system has no thread to give: {0}")]
-    Thread(#[source] std::io::Error),
-    #[error("a part of the coordinator panicked")]
-    Panicked,
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
 
 /// A coordinator that serves.
 #[derive(Debug)]
@@ -182,22 +123,17 @@ pub async fn start(
         metrics: metrics.clone(),
         told,
     })?;
-    let Node { app, ready, thread } = node;
+    let Node {
+        app,
+        ready,
+        mut end,
+    } = node;
     if ready.await.is_err() {
-        let ended = tokio::task::spawn_blocking(|| thread.join()).await;
-        return Err(match ended {
-            Ok(Ok(Err(error))) => error.into(),
+        return Err(match end.await {
+            Ok(Err(error)) => error.into(),
             _ => RunError::Panicked.into(),
         });
     }
-    // From here on whatever fails must end the loop, or its thread would hold the log's files.
-    let stopped = CancellationToken::new();
-    let ended = stopped.clone();
-    let node = tokio::task::spawn_blocking(move || {
-        let result = thread.join().unwrap_or(Err(RunError::Panicked));
-        ended.cancel();
-        result
-    });
     let (sealings, sealing) = mpsc::unbounded_channel();
     let parts = TrackerShell {
         dir: data.tracker(),
@@ -207,20 +143,14 @@ pub async fn start(
         metrics: &metrics,
         sealings,
     };
-    let (tracker, tracker_thread) = match parts.start(&app).await {
+    let (tracker, mut tracker_end) = match parts.start(&app).await {
         Ok(started) => started,
         Err(error) => {
             let _ = app.send(Input::Stop).await;
-            let _ = node.await;
+            let _ = end.await;
             return Err(error);
         }
     };
-    let ended = stopped.clone();
-    let tracker_end = tokio::task::spawn_blocking(move || {
-        let result = tracker_thread.join().map_err(|_| RunError::Panicked);
-        ended.cancel();
-        result?.map_err(RunError::Tracker)
-    });
     let stop = CancellationToken::new();
     let context = Context {
         app,
@@ -256,9 +186,11 @@ pub async fn start(
     tracing::info!(%address, data = %path.display(), "the coordinator serves");
 
     let handle = tokio::spawn(async move {
+        let (mut looped, mut tracked) = (None, None);
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = stopped.cancelled() => {}
+            result = &mut end => looped = Some(result),
+            result = &mut tracker_end => tracked = Some(result),
         }
         context
             .health
@@ -270,10 +202,21 @@ pub async fn start(
             result = result.and(task.await.map_err(|_| RunError::Panicked));
         }
         // Reports that wait are written before the loop ends, so that what was acknowledged is whole.
-        let _ = context.tracker.send(Job::Stop).await;
-        let tracked = tracker_end.await.unwrap_or(Err(RunError::Panicked));
-        let _ = context.app.send(Input::Stop).await;
-        let looped = node.await.unwrap_or(Err(RunError::Panicked));
+        if tracked.is_none() {
+            let _ = context.tracker.send(Job::Stop).await;
+            tracked = Some(tracker_end.await);
+        }
+        if looped.is_none() {
+            let _ = context.app.send(Input::Stop).await;
+            looped = Some(end.await);
+        }
+        let looped = looped
+            .and_then(Result::ok)
+            .unwrap_or(Err(RunError::Panicked));
+        let tracked = tracked
+            .and_then(Result::ok)
+            .map(|r| r.map_err(RunError::Tracker));
+        let tracked = tracked.unwrap_or(Err(RunError::Panicked));
         drop(data); // unlocked last
         looped.and(tracked).and(result)
     });
@@ -302,10 +245,8 @@ struct TrackerShell<'a> {
     sealings: mpsc::UnboundedSender<Sealing>,
 }
 
-type TrackerThread = std::thread::JoinHandle<Result<(), StoreError>>;
-
 impl TrackerShell<'_> {
-    async fn start(self, app: &app::App) -> Result<(Tracker, TrackerThread), StartError> {
+    async fn start(self, app: &app::App) -> Result<(Tracker, TrackerEnd), StartError> {
         let cluster = app
             .snapshot()
             .await

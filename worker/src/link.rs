@@ -24,7 +24,7 @@ const QUEUE: usize = 64;
 pub enum LinkEvent {
     Connected,
     Order(Box<Order>),
-    Disconnected { reason: String },
+    Disconnected,
     /// The coordinator does not want this worker: the token is wrong.
     Refused { reason: String },
 }
@@ -48,11 +48,18 @@ pub struct Link {
 
 impl Link {
     /// Begins to connect to the first of `addresses` that answers.
-    pub fn start(addresses: Vec<String>, token: Token, facts: WorkerFacts, seed: u64) -> Link {
+    /// `running` is what the first hello says.
+    pub fn start(
+        addresses: Vec<String>,
+        token: Token,
+        facts: WorkerFacts,
+        running: Running,
+        seed: u64,
+    ) -> Link {
         let (outgoing, to_send) = mpsc::channel(QUEUE);
         let (say, events) = mpsc::channel(QUEUE);
         let (publish, upstream) = watch::channel(None);
-        let running = Arc::new(Mutex::new(Running::default()));
+        let running = Arc::new(Mutex::new(running));
         let task = ControlTask {
             addresses,
             token,
@@ -123,7 +130,7 @@ impl ControlTask {
                     let Some(reason) = self.carry(sender, receiver, &mut to_send).await else {
                         return;
                     };
-                    if self.say.send(LinkEvent::Disconnected { reason: reason.clone() }).await.is_err() {
+                    if self.say.send(LinkEvent::Disconnected).await.is_err() {
                         return;
                     }
                     reason

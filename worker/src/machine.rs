@@ -21,7 +21,7 @@ pub fn slots(config: &WorkerConfig) -> u16 {
 /// # Errors
 /// The system has no randomness to give.
 pub fn random() -> std::io::Result<u64> {
-    getrandom::u64().map_err(std::io::Error::from)
+    getrandom::u64().map_err(|e| std::io::Error::other(e.to_string()))
 }
 
 /// What the worker registers with. It reads the running binary; call it once.

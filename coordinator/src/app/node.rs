@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
-use std::thread::JoinHandle;
 
 use bonfire_consensus::{
     DiskLog, Host, HostConfig, Input as HostInput, LogDone, LogThread, Output, Recovered, Refusal,
@@ -49,7 +48,8 @@ pub(crate) struct Node {
     pub(crate) app: App,
     /// Answered when the node leads and has applied everything; dropped if it cannot.
     pub(crate) ready: oneshot::Receiver<()>,
-    pub(crate) thread: JoinHandle<Result<(), RunError>>,
+    /// Why the loop ended; dropped if it panicked. Not a join handle: a runtime that is dropped must not wait for it.
+    pub(crate) end: oneshot::Receiver<Result<(), RunError>>,
 }
 
 impl Node {
@@ -67,14 +67,18 @@ impl Node {
         let (became_ready, ready) = oneshot::channel();
         let condemned: Arc<RwLock<BTreeSet<Digest>>> = Arc::default();
         let attempts = Attempts::default();
-        let done = inputs.clone();
+        let done = inputs.downgrade();
         // Waits only while the loop's queue is full, and the loop never waits for the log.
-        let on_done = move |report| drop(done.blocking_send(Input::Log(report)));
+        let on_done = move |report| {
+            if let Some(inputs) = done.upgrade() {
+                let _ = inputs.blocking_send(Input::Log(report));
+            }
+        };
         let turn = Turn {
             host,
             log: LogThread::start(Box::new(parts.log), Box::new(on_done)),
-            suggester: SuggesterThread::start(inputs.clone()).map_err(RunError::Thread)?,
-            inputs: inputs.clone(),
+            suggester: SuggesterThread::start(inputs.downgrade()).map_err(RunError::Thread)?,
+            inputs: inputs.downgrade(),
             leader: None,
             leader_config: parts.leader,
             term: 0,
@@ -92,9 +96,10 @@ impl Node {
             became_ready: Some(became_ready),
         };
         let builder = std::thread::Builder::new().name("coordinator".into());
-        let thread = builder
-            .spawn(move || turn.run(queue, first))
-            .map_err(RunError::Thread)?;
+        let (ended, end) = oneshot::channel();
+        // Nobody there to hear of the end: the process ends, or whoever asked has given up.
+        let run = move || drop(ended.send(turn.run(queue, first)));
+        builder.spawn(run).map_err(RunError::Thread)?;
         Ok(Node {
             app: App {
                 inputs,
@@ -103,7 +108,7 @@ impl Node {
                 attempts,
             },
             ready,
-            thread,
+            end,
         })
     }
 }
@@ -113,7 +118,8 @@ struct Turn {
     host: Host<ClusterMachine>,
     log: LogThread,
     suggester: SuggesterThread,
-    inputs: mpsc::Sender<Input>,
+    /// Weak, like every sender of the loop's own: without anybody outside, it ends.
+    inputs: mpsc::WeakSender<Input>,
     /// Set while this node leads.
     leader: Option<Leader>,
     leader_config: LeaderConfig,
@@ -393,10 +399,10 @@ impl Turn {
     fn encode(&self, index: u64, capture: bonfire_consensus::Capture) -> Result<(), RunError> {
         let inputs = self.inputs.clone();
         let encode = move || {
-            drop(inputs.blocking_send(Input::SnapshotEncoded {
-                index,
-                bytes: capture(),
-            }))
+            let bytes = capture();
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.blocking_send(Input::SnapshotEncoded { index, bytes });
+            }
         };
         let builder = std::thread::Builder::new().name("snapshot".into());
         builder.spawn(encode).map(drop).map_err(RunError::Thread)

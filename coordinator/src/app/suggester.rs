@@ -36,7 +36,7 @@ pub(super) struct SuggesterThread {
 }
 
 impl SuggesterThread {
-    pub(super) fn start(inputs: mpsc::Sender<Input>) -> std::io::Result<SuggesterThread> {
+    pub(super) fn start(inputs: mpsc::WeakSender<Input>) -> std::io::Result<SuggesterThread> {
         let (jobs, queue) = channel();
         let thread = std::thread::Builder::new()
             .name("suggester".into())
@@ -69,7 +69,8 @@ impl SuggesterThread {
                                 parameters,
                                 exhausted,
                             };
-                            if inputs.blocking_send(suggested).is_err() {
+                            let sent = inputs.upgrade().map(|i| i.blocking_send(suggested));
+                            if !matches!(sent, Some(Ok(()))) {
                                 return;
                             }
                         }

@@ -11,7 +11,7 @@ use crate::{RunError, StartError};
 async fn everything_acknowledged_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     // Small enough that a snapshot is taken on the way.
-    let small = |c: &mut CoordinatorConfig| c.limits.snapshot_log_bytes = 8 << 10;
+    let small = |c: &mut CoordinatorConfig| c.limits.snapshot_log_bytes = 1 << 10;
     let up = up_with(&dir, small).await;
     let values: Vec<f64> = (0..40).map(|i| f64::from(i) / 64.0).collect();
     up.fleet.submit(noops("noops", &values)).await.unwrap();

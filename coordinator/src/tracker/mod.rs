@@ -12,7 +12,6 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use bonfire_domain::dataset::BlobRef;
 use bonfire_domain::metric::ReportBatch;
@@ -29,6 +28,9 @@ use writer::Writer;
 
 /// Jobs that wait for the thread.
 const JOBS_MAX: usize = 64;
+
+/// Hears why the tracker's thread ended.
+pub(crate) type TrackerEnd = oneshot::Receiver<Result<(), StoreError>>;
 
 pub(crate) enum Job {
     Report {
@@ -83,17 +85,18 @@ pub(crate) struct Tracker {
 pub(crate) struct TrackerGone;
 
 impl Tracker {
-    /// Starts the thread. Its result is an error of the disk after which nothing more is acknowledged.
-    pub(crate) fn start(
-        parts: TrackerParts,
-    ) -> std::io::Result<(Tracker, JoinHandle<Result<(), StoreError>>)> {
+    /// Starts the thread. The receiver hears why it ended: well, or by an error of the disk after which nothing more is
+    /// acknowledged; it is dropped if the thread panicked.
+    pub(crate) fn start(parts: TrackerParts) -> std::io::Result<(Tracker, TrackerEnd)> {
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
         let (changed, changes) = watch::channel(0);
         let writer = Writer::new(parts, jobs.downgrade(), changed);
-        let thread = std::thread::Builder::new()
+        let (ended, end) = oneshot::channel();
+        let run = move || drop(ended.send(writer.run(queue)));
+        std::thread::Builder::new()
             .name("tracker".into())
-            .spawn(move || writer.run(queue))?;
-        Ok((Tracker { jobs, changes }, thread))
+            .spawn(run)?;
+        Ok((Tracker { jobs, changes }, end))
     }
 
     /// Queues a batch; the receiver is answered when it is durable, and dropped if it will not be.

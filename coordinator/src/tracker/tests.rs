@@ -31,7 +31,7 @@ fn cluster() -> Cluster {
 
 struct Open {
     tracker: Tracker,
-    thread: JoinHandle<Result<(), StoreError>>,
+    end: TrackerEnd,
 }
 
 fn open(dir: &TempDir) -> Result<Open, StoreError> {
@@ -48,14 +48,14 @@ fn open(dir: &TempDir) -> Result<Open, StoreError> {
         metrics: Arc::new(Metrics::new()),
         sealings,
     };
-    let (tracker, thread) = Tracker::start(parts).unwrap();
-    Ok(Open { tracker, thread })
+    let (tracker, end) = Tracker::start(parts).unwrap();
+    Ok(Open { tracker, end })
 }
 
 impl Open {
     async fn close(self) {
         self.tracker.send(Job::Stop).await.unwrap();
-        self.thread.join().unwrap().unwrap();
+        self.end.await.unwrap().unwrap();
     }
 
     async fn steps(&self) -> Vec<u64> {

@@ -44,7 +44,7 @@ fn check_round_trip(spec: &Spec) {
 
 #[test]
 fn configs_are_good_and_survive_the_way_through_text() {
-    for (name, text) in CONFIGS {
+    for (_, text) in CONFIGS {
         let spec = read(text);
         check_round_trip(&spec);
     }

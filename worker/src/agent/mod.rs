@@ -131,7 +131,18 @@ impl Agent {
         let facts = machine::facts(config, worker);
         let count = machine::slots(config);
         tracing::info!(worker = %worker, name = facts.name, slots = count, numerics = facts.numerics, "worker starts");
-        let link = Link::start(config.coordinators.clone(), config.token.clone(), facts, seed);
+        let heartbeat_ms = u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        let session = Session::new(SessionConfig {
+            heartbeat_ms,
+            ..SessionConfig::new(worker, count)
+        });
+        let link = Link::start(
+            config.coordinators.clone(),
+            config.token.clone(),
+            facts,
+            session.running(),
+            seed,
+        );
         let reports = SharedReports::new(config.report_bytes_max);
         let reporter = tokio::spawn(reports.clone().run(link.upstream.clone(), seed.rotate_left(17)));
         let (ask, loader_requests) = mpsc::channel(QUEUE);
@@ -148,11 +159,9 @@ impl Agent {
             let running = run_slot(Slot(slot), slot_config.clone(), spawner.clone(), ordered, say.clone());
             slots.push(tokio::spawn(running));
         }
-        let heartbeat_ms = u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX);
-        let session = SessionConfig { heartbeat_ms, ..SessionConfig::new(worker, count) };
         let agent = Agent {
             clock: Clock::start(),
-            session: Session::new(session),
+            session,
             link,
             desks: Desks::new(orders, loader, reports.clone(), finish),
             reports,
@@ -220,7 +229,7 @@ impl Agent {
                 self.feed(SessionInput::Connected);
             }
             LinkEvent::Order(order) => self.feed(SessionInput::Order(*order)),
-            LinkEvent::Disconnected { .. } => {
+            LinkEvent::Disconnected => {
                 self.gate.clear();
                 self.feed(SessionInput::Disconnected);
             }

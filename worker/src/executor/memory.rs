@@ -1,13 +1,11 @@
 //! What the kernel says of a process's memory.
 
-use nix::unistd::{SysconfVar, sysconf};
-
 /// Resident bytes of a process; `None` once it is gone.
 pub fn resident(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
-    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4_096);
-    Some(pages * u64::try_from(page).unwrap_or(4_096))
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1_024)
 }
 
 /// How many processes of this control group the kernel has ended for memory; `None` where it does not say.

@@ -179,9 +179,10 @@ pub fn trial(number: u32) -> TrialId {
     TrialId { sweep: SweepId(1), number }
 }
 
-/// Starts a trial of a spec given as YAML.
+/// Starts a trial of a spec given as YAML without its head.
 pub fn start(number: u32, yaml: &str, until: u64, from: Option<Checkpoint>) -> StartOrder {
-    let spec = spec::check(yaml.as_bytes(), &[]);
+    let text = format!("kind: sweep\nversion: 1\n{yaml}");
+    let spec = spec::check(text.as_bytes(), &[]);
     let spec = spec.unwrap_or_else(|problems| panic!("{problems:?}"));
     StartOrder {
         trial: trial(number),
