@@ -20,8 +20,15 @@ pub use trial::{ForkTrial, Metrics, TrialVerb};
 
 /// One binary that turns a heap of machines into a training fleet.
 #[derive(Debug, Parser)]
-#[command(name = "bonfire", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Example:\n  bonfire run configs/digits.yaml\n\nExit codes: 0 done, 1 it failed, 2 the request was wrong, 3 not found, 4 cannot reach the fleet.")]
+#[command(
+    name = "bonfire",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Example:\n  bonfire run configs/digits.yaml\n\nExit codes: 0 done, 1 it failed, 2 the request was wrong, 3 not found, 4 cannot reach the fleet."
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -33,14 +40,32 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct Global {
     /// The fleet: HOST:PORT, or several with commas between; any of them answers
-    #[arg(long, global = true, env = "BONFIRE_COORDINATOR", value_name = "ADDR", value_delimiter = ',')]
+    #[arg(
+        long,
+        global = true,
+        env = "BONFIRE_COORDINATOR",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
     #[arg(help_heading = "Fleet")]
     pub coordinator: Vec<String>,
     /// The fleet's token itself; a file is the safer place
-    #[arg(long, global = true, value_name = "TOKEN", help_heading = "Fleet", conflicts_with = "token_file")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        help_heading = "Fleet",
+        conflicts_with = "token_file"
+    )]
     pub token: Option<String>,
     /// The file that holds the fleet's token [default: DATA/token]
-    #[arg(long, global = true, env = "BONFIRE_TOKEN_FILE", value_name = "FILE", help_heading = "Fleet")]
+    #[arg(
+        long,
+        global = true,
+        env = "BONFIRE_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Fleet"
+    )]
     pub token_file: Option<PathBuf>,
     /// The data directory that verbs act on when no fleet is named [default: ./bonfire-data]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Fleet")]
@@ -60,7 +85,11 @@ pub const DATA: &str = "bonfire-data";
 impl Global {
     /// The addresses of the named fleet; none where verbs act on a data directory.
     pub fn addresses(&self) -> Vec<String> {
-        self.coordinator.iter().map(|a| a.trim().to_owned()).filter(|a| !a.is_empty()).collect()
+        self.coordinator
+            .iter()
+            .map(|a| a.trim().to_owned())
+            .filter(|a| !a.is_empty())
+            .collect()
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -79,19 +108,27 @@ pub enum OutputForm {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run a sweep to its end, on a fleet in this terminal if none is named
-    #[command(after_help = "Examples:\n  bonfire run configs/digits.yaml\n  bonfire run configs/digits.yaml --set optimizer.lr=1e-3 --workers 2\n  bonfire run configs/digits.yaml --resume -o json")]
+    #[command(
+        after_help = "Examples:\n  bonfire run configs/digits.yaml\n  bonfire run configs/digits.yaml --set optimizer.lr=1e-3 --workers 2\n  bonfire run configs/digits.yaml --resume -o json"
+    )]
     Run(Run),
     /// Start a fleet on this machine that stays until it is told to end
     #[command(after_help = "Example:\n  bonfire up --workers 2 --port 7400")]
     Up(Up),
     /// Start a coordinator
-    #[command(after_help = "Examples:\n  bonfire coordinator --data /var/lib/bonfire\n  bonfire coordinator --config configs/coordinator.toml")]
+    #[command(
+        after_help = "Examples:\n  bonfire coordinator --data /var/lib/bonfire\n  bonfire coordinator --config configs/coordinator.toml"
+    )]
     Coordinator(Coordinator),
     /// Start a worker on this machine
-    #[command(after_help = "Examples:\n  bonfire worker --coordinator host:7400 --token-file token\n  bonfire worker --config configs/worker.toml")]
+    #[command(
+        after_help = "Examples:\n  bonfire worker --coordinator host:7400 --token-file token\n  bonfire worker --config configs/worker.toml"
+    )]
     Worker(Worker),
     /// Check a spec without running it
-    #[command(after_help = "Examples:\n  bonfire validate configs/digits.yaml\n  bonfire validate configs/digits.yaml --resolved --set model.dropout=0.2")]
+    #[command(
+        after_help = "Examples:\n  bonfire validate configs/digits.yaml\n  bonfire validate configs/digits.yaml --resolved --set model.dropout=0.2"
+    )]
     Validate(Validate),
     /// Print the JSON schema of a kind of spec, for editors
     #[command(after_help = "Example:\n  bonfire schema sweep > sweep.schema.json")]
@@ -103,19 +140,23 @@ pub enum Verb {
     #[command(after_help = "Example:\n  bonfire trial list last", subcommand)]
     Trial(TrialVerb),
     /// Look at checkpoints, verify and export them
-    #[command(after_help = "Example:\n  bonfire checkpoint export last/7 model.safetensors --best", subcommand)]
+    #[command(
+        after_help = "Example:\n  bonfire checkpoint export last/7 model.safetensors --best",
+        subcommand
+    )]
     Checkpoint(CheckpointVerb),
     /// Add and look at datasets
-    #[command(after_help = "Example:\n  bonfire dataset add configs/data/digits.csv", subcommand)]
+    #[command(
+        after_help = "Example:\n  bonfire dataset add configs/data/digits.csv",
+        subcommand
+    )]
     Dataset(DatasetVerb),
     /// Look at workers, drain them and take them back
     #[command(after_help = "Example:\n  bonfire fleet status", subcommand)]
     Fleet(FleetVerb),
     /// Print a shell's completion script
     #[command(after_help = "Example:\n  bonfire completions bash > /etc/bash_completion.d/bonfire")]
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
     /// An executor process of a worker, started by it
     #[command(hide = true)]
     Executor,
@@ -176,7 +217,9 @@ pub enum SchemaKind {
 /// Splits `path=value` at the first `=`.
 pub(super) fn parse_override(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((path, value)) if !path.trim().is_empty() => Ok((path.trim().to_owned(), value.to_owned())),
+        Some((path, value)) if !path.trim().is_empty() => {
+            Ok((path.trim().to_owned(), value.to_owned()))
+        }
         _ => Err("write PATH=VALUE, such as optimizer.lr=1e-3".to_owned()),
     }
 }
@@ -196,8 +239,14 @@ mod tests {
     #[test]
     fn every_verb_has_an_example() {
         fn visit(command: &clap::Command, path: &str) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(command.is_hide_set() || help.contains("bonfire"), "{path} has no example");
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                command.is_hide_set() || help.contains("bonfire"),
+                "{path} has no example"
+            );
             for inner in command.get_subcommands() {
                 visit(inner, &format!("{path} {}", inner.get_name()));
             }
@@ -213,7 +262,10 @@ mod tests {
 
     #[test]
     fn lines_are_taken_or_refused() {
-        check("bonfire run a.yaml --set optimizer.lr=1e-3 --set a=b=c -o json", true);
+        check(
+            "bonfire run a.yaml --set optimizer.lr=1e-3 --set a=b=c -o json",
+            true,
+        );
         check("bonfire run a.yaml --set optimizer.lr", false);
         check("bonfire run a.yaml --set =3", false);
         check("bonfire run", false);
@@ -222,13 +274,19 @@ mod tests {
         check("bonfire sweep list -o xml", false);
         check("bonfire trial fork a/1 --set optimizer.lr=1", true);
         check("bonfire schema nothing", false);
-        check("bonfire worker --coordinator a:1,b:2 --token-file t --slots auto --labels zone=a,kind=b", true);
+        check(
+            "bonfire worker --coordinator a:1,b:2 --token-file t --slots auto --labels zone=a,kind=b",
+            true,
+        );
         check("bonfire worker --slots none", false);
         check("bonfire frobnicate", false);
     }
 
     #[test]
     fn a_value_may_hold_equal_signs() {
-        assert_eq!(parse_override("a.b=c=d").unwrap(), ("a.b".into(), "c=d".into()));
+        assert_eq!(
+            parse_override("a.b=c=d").unwrap(),
+            ("a.b".into(), "c=d".into())
+        );
     }
 }

@@ -33,12 +33,18 @@ pub async fn act(global: &Global, verb: &CheckpointVerb) -> Outcome {
 /// A checkpoint without one (`noop`), or a manifest that is damaged.
 pub async fn manifest(link: &Link, of: &CheckpointDocument) -> Result<CheckpointManifest, Failure> {
     let Some(hex) = &of.manifest else {
-        return Err(Failure::failed(format!("{} holds no weights: its model has none", of.checkpoint)));
+        return Err(Failure::failed(format!(
+            "{} holds no weights: its model has none",
+            of.checkpoint
+        )));
     };
-    let digest = Digest::parse(hex).ok_or_else(|| Failure::failed(format!("{hex} is not a digest")))?;
+    let digest =
+        Digest::parse(hex).ok_or_else(|| Failure::failed(format!("{hex} is not a digest")))?;
     let bytes = link.fleet.blobs().get(digest, MANIFEST_BYTES_MAX).await;
-    let bytes = bytes.map_err(|e| Failure::from(e).about(format!("manifest of {}", of.checkpoint)))?;
-    serde_json::from_slice(&bytes).map_err(|e| Failure::failed(format!("manifest of {}: {e}", of.checkpoint)))
+    let bytes =
+        bytes.map_err(|e| Failure::from(e).about(format!("manifest of {}", of.checkpoint)))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Failure::failed(format!("manifest of {}: {e}", of.checkpoint)))
 }
 
 async fn list(global: &Global, of: &str) -> Outcome {
@@ -61,7 +67,11 @@ async fn list_in(link: &Link, of: &str) -> Result<Vec<CheckpointDocument>, Failu
     }
     let mut found = Vec::new();
     for trial in documents::sweep(&link.fleet, of).await?.trials {
-        found.extend(documents::trial(&link.fleet, &trial.trial).await?.checkpoints);
+        found.extend(
+            documents::trial(&link.fleet, &trial.trial)
+                .await?
+                .checkpoints,
+        );
     }
     Ok(found)
 }
@@ -89,9 +99,20 @@ async fn show(global: &Global, checkpoint: &str, best: bool) -> Outcome {
     if let Some(manifest) = &manifest {
         facts.push(("spec", manifest.spec.short()));
         facts.push(("numerics", manifest.numerics.clone()));
-        facts.push(("exact", if manifest.exact { "yes" } else { "no" }.to_owned()));
+        facts.push((
+            "exact",
+            if manifest.exact { "yes" } else { "no" }.to_owned(),
+        ));
         for part in &manifest.parts {
-            facts.push(("part", format!("{} ({}, {} chunks)", part.name, text::bytes(part.bytes), part.chunks.len())));
+            facts.push((
+                "part",
+                format!(
+                    "{} ({}, {} chunks)",
+                    part.name,
+                    text::bytes(part.bytes),
+                    part.chunks.len()
+                ),
+            ));
         }
         for (key, value) in &manifest.metrics {
             facts.push(("metric", format!("{key} {}", text::number(*value))));
@@ -101,7 +122,11 @@ async fn show(global: &Global, checkpoint: &str, best: bool) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn show_in(link: &Link, checkpoint: &str, best: bool) -> Result<(CheckpointDocument, Option<CheckpointManifest>), Failure> {
+async fn show_in(
+    link: &Link,
+    checkpoint: &str,
+    best: bool,
+) -> Result<(CheckpointDocument, Option<CheckpointManifest>), Failure> {
     let document = documents::checkpoint(&link.fleet, checkpoint, best).await?;
     let manifest = match &document.manifest {
         Some(_) => Some(manifest(link, &document).await?),
@@ -117,14 +142,25 @@ async fn verify(global: &Global, checkpoint: &str, best: bool) -> Outcome {
     link.close().await;
     let (document, bytes) = verified?;
     match output.is_json() {
-        true => json::print(output, &json!({ "checkpoint": document.checkpoint, "bytes": bytes, "whole": true })),
-        false => output.print(&format!("{} is whole: {}", document.checkpoint, text::bytes(bytes))),
+        true => json::print(
+            output,
+            &json!({ "checkpoint": document.checkpoint, "bytes": bytes, "whole": true }),
+        ),
+        false => output.print(&format!(
+            "{} is whole: {}",
+            document.checkpoint,
+            text::bytes(bytes)
+        )),
     }
     Ok(Exit::Done)
 }
 
 /// Reads every part; the client compares each chunk with its digest.
-async fn verify_in(link: &Link, checkpoint: &str, best: bool) -> Result<(CheckpointDocument, u64), Failure> {
+async fn verify_in(
+    link: &Link,
+    checkpoint: &str,
+    best: bool,
+) -> Result<(CheckpointDocument, u64), Failure> {
     let (document, manifest) = show_in(link, checkpoint, best).await?;
     let mut bytes = 0;
     for part in manifest.iter().flat_map(|m| &m.parts) {
@@ -143,7 +179,9 @@ async fn verify_in(link: &Link, checkpoint: &str, best: bool) -> Result<(Checkpo
 async fn delete(global: &Global, checkpoint: &str) -> Outcome {
     let output = Output::of(global);
     if !checkpoint.contains('@') {
-        let failure = Failure::wrong(format!("{checkpoint} is a trial, not one of its checkpoints"));
+        let failure = Failure::wrong(format!(
+            "{checkpoint} is a trial, not one of its checkpoints"
+        ));
         return Err(failure.next("write SWEEP/NUMBER@STEP; see bonfire checkpoint list"));
     }
     let link = Link::open(global, Need::Read).await?;
@@ -151,7 +189,10 @@ async fn delete(global: &Global, checkpoint: &str) -> Outcome {
     link.close().await;
     let document = deleted?;
     match output.is_json() {
-        true => json::print(output, &json!({ "checkpoint": document.checkpoint, "deleted": true })),
+        true => json::print(
+            output,
+            &json!({ "checkpoint": document.checkpoint, "deleted": true }),
+        ),
         false => output.print(&format!("{} is deleted", document.checkpoint)),
     }
     Ok(Exit::Done)
@@ -159,7 +200,10 @@ async fn delete(global: &Global, checkpoint: &str) -> Outcome {
 
 async fn delete_in(link: &Link, checkpoint: &str) -> Result<CheckpointDocument, Failure> {
     let document = documents::checkpoint(&link.fleet, checkpoint, false).await?;
-    let delete = DeleteCheckpoint { trial: document.trial.clone(), step: document.step };
+    let delete = DeleteCheckpoint {
+        trial: document.trial.clone(),
+        step: document.step,
+    };
     link.fleet.delete_checkpoint(delete).await?;
     Ok(document)
 }

@@ -27,7 +27,10 @@ pub enum Need {
 /// Where the fleet is.
 #[derive(Clone, Debug)]
 enum Origin {
-    Named { addresses: Vec<String>, token: Token },
+    Named {
+        addresses: Vec<String>,
+        token: Token,
+    },
     Directory(PathBuf),
 }
 
@@ -50,7 +53,11 @@ impl Link {
         }
         let token = find_token(global)?;
         let fleet = client::connect(&addresses, &token).await?;
-        Ok(Link { fleet, local: None, origin: Origin::Named { addresses, token } })
+        Ok(Link {
+            fleet,
+            local: None,
+            origin: Origin::Named { addresses, token },
+        })
     }
 
     async fn directory(data: &Path, need: Need) -> Result<Link, Failure> {
@@ -59,7 +66,11 @@ impl Link {
             return Err(Failure::missing(text).next("run something first (bonfire run SPEC), or say where it was with --data DIR or --coordinator ADDR"));
         }
         let (fleet, local) = reach(data).await?;
-        Ok(Link { fleet, local, origin: Origin::Directory(data.to_owned()) })
+        Ok(Link {
+            fleet,
+            local,
+            origin: Origin::Directory(data.to_owned()),
+        })
     }
 
     /// Reaches the fleet again after its coordinator went away. In a data directory that nobody has any more, the
@@ -69,9 +80,15 @@ impl Link {
     /// As [`Link::open`].
     pub async fn again(&mut self) -> Result<(), Failure> {
         match &self.origin {
-            Origin::Named { addresses, token } => self.fleet = client::connect(addresses, token).await?,
-            Origin::Directory(data) if self.local.is_none() => (self.fleet, self.local) = reach(data).await?,
-            Origin::Directory(_) => return Err(Failure::failed("the coordinator in this process ended")),
+            Origin::Named { addresses, token } => {
+                self.fleet = client::connect(addresses, token).await?
+            }
+            Origin::Directory(data) if self.local.is_none() => {
+                (self.fleet, self.local) = reach(data).await?
+            }
+            Origin::Directory(_) => {
+                return Err(Failure::failed("the coordinator in this process ended"));
+            }
         }
         Ok(())
     }
@@ -132,7 +149,10 @@ async fn reach(data: &Path) -> Result<(Fleet, Option<LocalCoordinator>), Failure
             // It may be about to listen, or about to end.
             Opening::InUse if began.elapsed() < START_MAX => tokio::time::sleep(AGAIN).await,
             Opening::InUse => {
-                let text = format!("{} is in use by a coordinator that does not answer", data.display());
+                let text = format!(
+                    "{} is in use by a coordinator that does not answer",
+                    data.display()
+                );
                 return Err(Failure::unreachable(text).next("end that process, or wait for it"));
             }
         }
@@ -159,7 +179,8 @@ pub fn find_token(global: &Global) -> Result<Token, Failure> {
     if beside.exists() {
         return Ok(Token::read(&beside)?);
     }
-    Err(Failure::wrong("no token for the fleet").next("give the file that the coordinator made: --token-file FILE (or BONFIRE_TOKEN_FILE)"))
+    Err(Failure::wrong("no token for the fleet")
+        .next("give the file that the coordinator made: --token-file FILE (or BONFIRE_TOKEN_FILE)"))
 }
 
 /// Whether an error means that the coordinator went away.

@@ -29,11 +29,15 @@ pub async fn act(global: &Global, verb: &DatasetVerb) -> Outcome {
 
 async fn add(global: &Global, args: &AddFiles) -> Outcome {
     let output = Output::of(global);
-    let options = ImportOptions { types: read_types(&args.types)? };
+    let options = ImportOptions {
+        types: read_types(&args.types)?,
+    };
     let name = match &args.name {
         Some(name) => checked_name(name)?,
-        None => submit::dataset_name(&args.source)
-            .ok_or_else(|| Failure::wrong(format!("{} gives no name", args.source.display())).next("say one with --name"))?,
+        None => submit::dataset_name(&args.source).ok_or_else(|| {
+            Failure::wrong(format!("{} gives no name", args.source.display()))
+                .next("say one with --name")
+        })?,
     };
     // What is wrong with the first rows is said before a fleet is looked for.
     bonfire_data::peek(&args.source, &options)?;
@@ -49,13 +53,20 @@ async fn add(global: &Global, args: &AddFiles) -> Outcome {
         return Ok(Exit::Done);
     }
     let short: String = document.version.chars().take(12).collect();
-    let mut out = format!("{name}@{short}: {}, {} columns, {}\n", text::count(document.rows, "row"), document.columns.len(), text::bytes(document.bytes));
+    let mut out = format!(
+        "{name}@{short}: {}, {} columns, {}\n",
+        text::count(document.rows, "row"),
+        document.columns.len(),
+        text::bytes(document.bytes)
+    );
     match &lines {
         None => {}
         Some(lines) if lines.is_empty() => out.push_str("the same as before\n"),
         Some(lines) => {
             out.push_str("changed since the version before:\n");
-            lines.iter().for_each(|line| out.push_str(&format!("  {line}\n")));
+            lines
+                .iter()
+                .for_each(|line| out.push_str(&format!("  {line}\n")));
         }
     }
     output.print(&out);
@@ -76,7 +87,11 @@ async fn add_in(
         Err(failure) if failure.exit == Exit::NotFound => None,
         Err(failure) => return Err(failure),
     };
-    let import = Import { source, options, name };
+    let import = Import {
+        source,
+        options,
+        name,
+    };
     let after = import.run(link, output, signals, |_| Ok(())).await?;
     let lines = before.map(|old: DatasetManifest| changes(&old, &after));
     let wanted = format!("{name}@{}", after.version.short());
@@ -85,11 +100,16 @@ async fn add_in(
 
 fn checked_name(name: &str) -> Result<String, Failure> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let first = name
+        .chars()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphanumeric());
     if first && name.len() <= 64 && name.chars().all(good) {
         return Ok(name.to_owned());
     }
-    Err(Failure::wrong(format!("{name:?} is not a dataset's name: letters, digits and -_. , at most 64")))
+    Err(Failure::wrong(format!(
+        "{name:?} is not a dataset's name: letters, digits and -_. , at most 64"
+    )))
 }
 
 fn read_types(types: &[(String, String)]) -> Result<BTreeMap<String, ColumnKind>, Failure> {
@@ -97,8 +117,12 @@ fn read_types(types: &[(String, String)]) -> Result<BTreeMap<String, ColumnKind>
     let read = |(column, kind): &(String, String)| {
         let parsed = serde_json::from_value::<ColumnKind>(json!(kind));
         parsed.map(|kind| (column.clone(), kind)).map_err(|_| {
-            let meant = nearest(kind, KINDS).map_or_else(String::new, |k| format!(", did you mean {k}?"));
-            Failure::wrong(format!("{kind:?} is no kind of column; there are {}{meant}", KINDS.join(", ")))
+            let meant =
+                nearest(kind, KINDS).map_or_else(String::new, |k| format!(", did you mean {k}?"));
+            Failure::wrong(format!(
+                "{kind:?} is no kind of column; there are {}{meant}",
+                KINDS.join(", ")
+            ))
         })
     };
     types.iter().map(read).collect()
@@ -133,22 +157,51 @@ async fn show(global: &Global, name: &str) -> Outcome {
         ("version", document.version.clone()),
         ("versions", document.versions.len().to_string()),
         ("rows", document.rows.to_string()),
-        ("files", format!("{} ({})", document.files, text::bytes(document.bytes))),
+        (
+            "files",
+            format!("{} ({})", document.files, text::bytes(document.bytes)),
+        ),
         ("source", document.source.clone()),
     ];
-    let columns: Vec<Column> = document.columns.iter().filter_map(|c| serde_json::from_value(c.clone()).ok()).collect();
+    let columns: Vec<Column> = document
+        .columns
+        .iter()
+        .filter_map(|c| serde_json::from_value(c.clone()).ok())
+        .collect();
     let rows = columns.iter().map(|c| {
-        let kind = serde_json::to_value(c.kind).ok().and_then(|k| k.as_str().map(str::to_owned)).unwrap_or_default();
+        let kind = serde_json::to_value(c.kind)
+            .ok()
+            .and_then(|k| k.as_str().map(str::to_owned))
+            .unwrap_or_default();
         let distinct = c.distinct.map_or_else(|| "-".to_owned(), |d| d.to_string());
-        let top: Vec<&str> = c.top.iter().take(3).map(|(value, _)| value.as_str()).collect();
+        let top: Vec<&str> = c
+            .top
+            .iter()
+            .take(3)
+            .map(|(value, _)| value.as_str())
+            .collect();
         let statistics = [c.min, c.max, c.mean, c.std].map(text::optional);
         let mut row = vec![text::cut(&c.name, 24), kind, c.nulls.to_string()];
         row.extend(statistics);
         row.extend([distinct, text::cut(&top.join(" "), 16)]);
         row
     });
-    let header = ["column", "kind", "nulls", "min", "max", "mean", "std", "distinct", "most frequent"];
-    output.print(&format!("{}\n{}", table::facts(&facts), table::table(&header, &[2, 3, 4, 5, 6, 7], rows)));
+    let header = [
+        "column",
+        "kind",
+        "nulls",
+        "min",
+        "max",
+        "mean",
+        "std",
+        "distinct",
+        "most frequent",
+    ];
+    output.print(&format!(
+        "{}\n{}",
+        table::facts(&facts),
+        table::table(&header, &[2, 3, 4, 5, 6, 7], rows)
+    ));
     Ok(Exit::Done)
 }
 
@@ -160,18 +213,28 @@ async fn verify(global: &Global, name: &str) -> Outcome {
     let manifest = verified?;
     let bytes: u64 = manifest.files.iter().map(|f| f.blob.bytes).sum();
     match output.is_json() {
-        true => json::print(output, &json!({
-            "name": name, "version": manifest.version.hex(), "files": manifest.files.len(), "bytes": bytes, "whole": true
-        })),
-        false => output.print(&format!("{name} is whole: {}, {}", text::count(manifest.files.len() as u64, "file"), text::bytes(bytes))),
+        true => json::print(
+            output,
+            &json!({
+                "name": name, "version": manifest.version.hex(), "files": manifest.files.len(), "bytes": bytes, "whole": true
+            }),
+        ),
+        false => output.print(&format!(
+            "{name} is whole: {}, {}",
+            text::count(manifest.files.len() as u64, "file"),
+            text::bytes(bytes)
+        )),
     }
     Ok(Exit::Done)
 }
 
 async fn verify_in(link: &Link, name: &str, output: Output) -> Result<DatasetManifest, Failure> {
-    let (name, version) = name.split_once('@').map_or((name, None), |(name, version)| (name, Some(version)));
+    let (name, version) = name
+        .split_once('@')
+        .map_or((name, None), |(name, version)| (name, Some(version)));
     let manifest = submit::registered(&link.fleet, name, version).await?;
-    let scratch = tempfile::tempdir().map_err(|e| Failure::failed(format!("no temporary folder: {e}")))?;
+    let scratch =
+        tempfile::tempdir().map_err(|e| Failure::failed(format!("no temporary folder: {e}")))?;
     let blobs = link.fleet.blobs();
     let total: u64 = manifest.files.iter().map(|f| f.blob.bytes).sum();
     let mut transfer = Transfer::new(output, "reading", "bytes");
@@ -181,7 +244,8 @@ async fn verify_in(link: &Link, name: &str, output: Output) -> Result<DatasetMan
         let fetched = blobs.get_file(file.blob.digest, &path).await;
         // One file at a time, so that a dataset needs the room of its largest.
         let _ = std::fs::remove_file(&path);
-        fetched.map_err(|e| Failure::from(e).about(format!("file {}", file.blob.digest.short())))?;
+        fetched
+            .map_err(|e| Failure::from(e).about(format!("file {}", file.blob.digest.short())))?;
         done += file.blob.bytes;
         transfer.update(done, Some(total));
     }

@@ -53,7 +53,8 @@ pub async fn get<T: DeserializeOwned>(fleet: &Fleet, path: &str) -> Result<T, Fa
 /// # Errors
 /// A document of another form, which another version may send.
 pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(json).map_err(|e| Failure::failed(format!("the coordinator's answer cannot be read: {e}")))
+    serde_json::from_slice(json)
+        .map_err(|e| Failure::failed(format!("the coordinator's answer cannot be read: {e}")))
 }
 
 pub const SWEEPS: &str = "/v1/sweeps";
@@ -79,7 +80,9 @@ pub fn trial_path(trial: &str) -> Result<String, Failure> {
     if trial == "last" || numbered {
         return Ok(format!("/v1/trials/{}", escape(trial)));
     }
-    let error = SelectError::NotATrial { text: trial.to_owned() };
+    let error = SelectError::NotATrial {
+        text: trial.to_owned(),
+    };
     Err(Failure::wrong(error.to_string()).next("see bonfire trial list last"))
 }
 
@@ -92,12 +95,19 @@ pub fn checkpoint_path(checkpoint: &str, best: bool) -> Result<String, Failure> 
         Some((trial, step)) => (trial, Some(step)),
         None => (checkpoint, None),
     };
-    let named = trial_path(trial).ok().and_then(|path| path.strip_prefix("/v1/trials/").map(str::to_owned));
+    let named = trial_path(trial)
+        .ok()
+        .and_then(|path| path.strip_prefix("/v1/trials/").map(str::to_owned));
     match (named, step, step.is_none_or(|s| s.parse::<u64>().is_ok())) {
-        (Some(name), None, _) => Ok(format!("/v1/checkpoints/{name}{}", if best { "?best" } else { "" })),
+        (Some(name), None, _) => Ok(format!(
+            "/v1/checkpoints/{name}{}",
+            if best { "?best" } else { "" }
+        )),
         (Some(name), Some(step), true) => Ok(format!("/v1/checkpoints/{name}@{step}")),
         _ => {
-            let error = SelectError::NotACheckpoint { text: checkpoint.to_owned() };
+            let error = SelectError::NotACheckpoint {
+                text: checkpoint.to_owned(),
+            };
             Err(Failure::wrong(error.to_string()).next("see bonfire checkpoint list last"))
         }
     }
@@ -146,24 +156,42 @@ pub async fn trial(fleet: &Fleet, trial: &str) -> Result<TrialDocument, Failure>
 }
 
 pub async fn metrics(fleet: &Fleet, trial: &str) -> Result<Vec<MetricPoint>, Failure> {
-    get(fleet, &format!("{}/metrics", trial_path(&named(fleet, trial).await?)?)).await
+    get(
+        fleet,
+        &format!("{}/metrics", trial_path(&named(fleet, trial).await?)?),
+    )
+    .await
 }
 
 pub async fn logs(fleet: &Fleet, trial: &str) -> Result<Vec<LogEntry>, Failure> {
-    get(fleet, &format!("{}/logs", trial_path(&named(fleet, trial).await?)?)).await
+    get(
+        fleet,
+        &format!("{}/logs", trial_path(&named(fleet, trial).await?)?),
+    )
+    .await
 }
 
 pub async fn why(fleet: &Fleet, trial: &str) -> Result<WhyDocument, Failure> {
-    get(fleet, &format!("{}/why", trial_path(&named(fleet, trial).await?)?)).await
+    get(
+        fleet,
+        &format!("{}/why", trial_path(&named(fleet, trial).await?)?),
+    )
+    .await
 }
 
 /// A checkpoint: `SWEEP/NUMBER@STEP`, or a trial's latest or best.
 ///
 /// # Errors
 /// Exit 3 if there is none.
-pub async fn checkpoint(fleet: &Fleet, checkpoint: &str, best: bool) -> Result<CheckpointDocument, Failure> {
+pub async fn checkpoint(
+    fleet: &Fleet,
+    checkpoint: &str,
+    best: bool,
+) -> Result<CheckpointDocument, Failure> {
     let text = match checkpoint.strip_prefix("last") {
-        Some(step) if step.is_empty() || step.starts_with('@') => format!("{}{step}", named(fleet, "last").await?),
+        Some(step) if step.is_empty() || step.starts_with('@') => {
+            format!("{}{step}", named(fleet, "last").await?)
+        }
         _ => checkpoint.to_owned(),
     };
     get(fleet, &checkpoint_path(&text, best)?).await
@@ -188,7 +216,11 @@ mod tests {
 
     #[track_caller]
     fn check_checkpoint(text: &str, best: bool, expected: Option<&str>) {
-        assert_eq!(checkpoint_path(text, best).ok().as_deref(), expected, "{text}");
+        assert_eq!(
+            checkpoint_path(text, best).ok().as_deref(),
+            expected,
+            "{text}"
+        );
     }
 
     #[test]
@@ -199,7 +231,11 @@ mod tests {
         check_trial("a-k2f", None);
         check_trial("a/b/3", None);
         check_trial("a/x", None);
-        check_checkpoint("a-k2f/17@1200", false, Some("/v1/checkpoints/a-k2f/17@1200"));
+        check_checkpoint(
+            "a-k2f/17@1200",
+            false,
+            Some("/v1/checkpoints/a-k2f/17@1200"),
+        );
         check_checkpoint("a-k2f/17", true, Some("/v1/checkpoints/a-k2f/17?best"));
         check_checkpoint("a-k2f/17@x", false, None);
         check_checkpoint("a-k2f@3", false, None);

@@ -26,32 +26,52 @@ pub async fn sweep(global: &Global, args: &ExportSweep) -> Outcome {
     write_table(&args.file, &columns(&document, &finals), format)?;
     let (trials, file) = (document.trials.len() as u64, args.file.display());
     match output.is_json() {
-        true => json::print(output, &serde_json::json!({ "sweep": document.sweep, "file": file.to_string(), "trials": trials })),
-        false => output.print(&format!("{} of {} written to {file}", text::count(trials, "trial"), document.sweep)),
+        true => json::print(
+            output,
+            &serde_json::json!({ "sweep": document.sweep, "file": file.to_string(), "trials": trials }),
+        ),
+        false => output.print(&format!(
+            "{} of {} written to {file}",
+            text::count(trials, "trial"),
+            document.sweep
+        )),
     }
     Ok(Exit::Done)
 }
 
 fn choose_format(file: &Path, said: Option<ExportFormat>) -> Result<TableFormat, Failure> {
-    let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let extension = file
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     match (said, extension.as_str()) {
         (Some(ExportFormat::Csv), _) | (None, "csv") => Ok(TableFormat::Csv),
         (Some(ExportFormat::Parquet), _) | (None, "parquet") => Ok(TableFormat::Parquet),
         (Some(ExportFormat::Json), _) | (None, "json") => Ok(TableFormat::Json),
         (None, _) => {
-            let text = format!("{}: what to write is not clear from the extension", file.display());
+            let text = format!(
+                "{}: what to write is not clear from the extension",
+                file.display()
+            );
             Err(Failure::wrong(text).next("name it .csv, .parquet or .json, or say --format"))
         }
     }
 }
 
-async fn collect(link: &Link, selector: &str, output: Output) -> Result<(SweepDocument, Finals), Failure> {
+async fn collect(
+    link: &Link,
+    selector: &str,
+    output: Output,
+) -> Result<(SweepDocument, Finals), Failure> {
     let document = documents::sweep(&link.fleet, selector).await?;
     let mut transfer = Transfer::new(output, "reading metrics of", "trials");
     let mut finals = Vec::with_capacity(document.trials.len());
     let total = document.trials.len() as u64;
     for trial in &document.trials {
-        finals.push(last_values(&documents::metrics(&link.fleet, &trial.trial).await?));
+        finals.push(last_values(
+            &documents::metrics(&link.fleet, &trial.trial).await?,
+        ));
         transfer.update(finals.len() as u64, Some(total));
     }
     Ok((document, finals))
@@ -67,13 +87,17 @@ fn last_values(points: &[MetricPoint]) -> BTreeMap<String, f64> {
             *known = new;
         }
     }
-    last.into_iter().map(|(key, (_, value))| (key.to_owned(), value)).collect()
+    last.into_iter()
+        .map(|(key, (_, value))| (key.to_owned(), value))
+        .collect()
 }
 
 /// Columns: what a trial is, its parameters by name, its final metrics by key.
 fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)> {
     let trials = &document.trials;
-    let column = |name: &str, cell: &dyn Fn(&TrialRow) -> Cell| (name.to_owned(), trials.iter().map(cell).collect());
+    let column = |name: &str, cell: &dyn Fn(&TrialRow) -> Cell| {
+        (name.to_owned(), trials.iter().map(cell).collect())
+    };
     let text = |text: &Option<String>| text.as_ref().map_or(Cell::Null, |t| Cell::Text(t.clone()));
     let mut columns = vec![
         column("trial", &|t| Cell::Text(t.trial.clone())),
@@ -81,17 +105,23 @@ fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)
         column("state", &|t| Cell::Text(t.state.clone())),
         column("attempts", &|t| Cell::Int(t.attempts.into())),
         column("value", &|t| t.value.map_or(Cell::Null, Cell::Real)),
-        column("epochs", &|t| i64::try_from(t.epochs).map_or(Cell::Null, Cell::Int)),
+        column("epochs", &|t| {
+            i64::try_from(t.epochs).map_or(Cell::Null, Cell::Int)
+        }),
         column("worker", &|t| text(&t.worker)),
         column("reason", &|t| text(&t.reason)),
     ];
     let parameters: BTreeSet<&String> = trials.iter().flat_map(|t| t.parameters.keys()).collect();
     for name in parameters {
-        columns.push(column(name, &|t| t.parameters.get(name).map_or(Cell::Null, cell)));
+        columns.push(column(name, &|t| {
+            t.parameters.get(name).map_or(Cell::Null, cell)
+        }));
     }
     let metrics: BTreeSet<&String> = finals.iter().flat_map(BTreeMap::keys).collect();
     for key in metrics {
-        let cells = finals.iter().map(|f| f.get(key).map_or(Cell::Null, |v| Cell::Real(*v)));
+        let cells = finals
+            .iter()
+            .map(|f| f.get(key).map_or(Cell::Null, |v| Cell::Real(*v)));
         columns.push((key.clone(), cells.collect()));
     }
     columns
@@ -118,13 +148,22 @@ mod tests {
     use super::*;
 
     fn point(key: &str, step: u64, value: f64) -> MetricPoint {
-        MetricPoint { key: key.into(), step, epoch: 0.0, value: Some(value), time: String::new() }
+        MetricPoint {
+            key: key.into(),
+            step,
+            epoch: 0.0,
+            value: Some(value),
+            time: String::new(),
+        }
     }
 
     #[test]
     fn the_last_step_counts() {
         let points = [point("a", 2, 0.2), point("a", 1, 0.1), point("b", 1, 0.5)];
-        assert_eq!(last_values(&points), BTreeMap::from([("a".into(), 0.2), ("b".into(), 0.5)]));
+        assert_eq!(
+            last_values(&points),
+            BTreeMap::from([("a".into(), 0.2), ("b".into(), 0.5)])
+        );
     }
 
     #[test]
@@ -141,8 +180,17 @@ mod tests {
             "trials": [trial(0, json!({"x": 1, "k": "a"})), trial(1, json!({"x": 2}))]
         }))
         .unwrap();
-        let found = columns(&document, &vec![BTreeMap::from([("m".into(), 0.5)]), BTreeMap::new()]);
-        let of = |name: &str| found.iter().find(|(n, _)| n == name).map(|(_, cells)| cells.clone()).unwrap();
+        let found = columns(
+            &document,
+            &vec![BTreeMap::from([("m".into(), 0.5)]), BTreeMap::new()],
+        );
+        let of = |name: &str| {
+            found
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, cells)| cells.clone())
+                .unwrap()
+        };
         assert_eq!(of("k"), [Cell::Text("a".into()), Cell::Null]);
         assert_eq!(of("x"), [Cell::Int(1), Cell::Int(2)]);
         assert_eq!(of("m"), [Cell::Real(0.5), Cell::Null]);
@@ -151,8 +199,17 @@ mod tests {
 
     #[test]
     fn formats_come_from_the_extension() {
-        assert_eq!(choose_format(Path::new("a.CSV"), None).unwrap(), TableFormat::Csv);
-        assert_eq!(choose_format(Path::new("a"), Some(ExportFormat::Json)).unwrap(), TableFormat::Json);
-        assert_eq!(choose_format(Path::new("a.txt"), None).unwrap_err().exit, Exit::Wrong);
+        assert_eq!(
+            choose_format(Path::new("a.CSV"), None).unwrap(),
+            TableFormat::Csv
+        );
+        assert_eq!(
+            choose_format(Path::new("a"), Some(ExportFormat::Json)).unwrap(),
+            TableFormat::Json
+        );
+        assert_eq!(
+            choose_format(Path::new("a.txt"), None).unwrap_err().exit,
+            Exit::Wrong
+        );
     }
 }

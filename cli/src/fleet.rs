@@ -15,7 +15,9 @@ pub async fn act(global: &Global, verb: &FleetVerb) -> Outcome {
         FleetVerb::Status => status(global, true).await,
         FleetVerb::List => status(global, false).await,
         FleetVerb::Drain { worker } => admit(global, worker, Admission::Draining, "drains").await,
-        FleetVerb::Resume { worker } => admit(global, worker, Admission::Open, "takes new work").await,
+        FleetVerb::Resume { worker } => {
+            admit(global, worker, Admission::Open, "takes new work").await
+        }
     }
 }
 
@@ -35,7 +37,10 @@ async fn status(global: &Global, nodes: bool) -> Outcome {
     }
     let mut out = String::new();
     if nodes {
-        let rows = document.nodes.iter().map(|n| vec![n.node.to_string(), n.address.clone(), n.role.clone()]);
+        let rows = document
+            .nodes
+            .iter()
+            .map(|n| vec![n.node.to_string(), n.address.clone(), n.role.clone()]);
         out.push_str(&table::table(&["node", "address", "role"], &[0], rows));
         out.push('\n');
     }
@@ -45,7 +50,8 @@ async fn status(global: &Global, nodes: bool) -> Outcome {
     }
     output.print(&out);
     if local {
-        output.note("this fleet does not run: its data directory was opened for this command alone");
+        output
+            .note("this fleet does not run: its data directory was opened for this command alone");
     }
     Ok(Exit::Done)
 }
@@ -53,7 +59,13 @@ async fn status(global: &Global, nodes: bool) -> Outcome {
 async fn admit(global: &Global, worker: &str, admission: Admission, done: &str) -> Outcome {
     let output = Output::of(global);
     let link = Link::open(global, Need::Read).await?;
-    let answer = link.fleet.admit(Admit { worker: worker.to_owned(), admission }).await;
+    let answer = link
+        .fleet
+        .admit(Admit {
+            worker: worker.to_owned(),
+            admission,
+        })
+        .await;
     link.close().await;
     let name = answer?;
     match output.is_json() {

@@ -57,7 +57,9 @@ pub enum Ending {
 impl Ending {
     pub fn document(&self) -> &SweepDocument {
         match self {
-            Ending::Ended(document) | Ending::Paused(document) | Ending::Detached(document) => document,
+            Ending::Ended(document) | Ending::Paused(document) | Ending::Detached(document) => {
+                document
+            }
         }
     }
 
@@ -76,10 +78,20 @@ impl Foreground {
     ///
     /// # Errors
     /// As [`Link::open`].
-    pub async fn open(global: &Global, need: Need, local: LocalArgs) -> Result<Foreground, Failure> {
+    pub async fn open(
+        global: &Global,
+        need: Need,
+        local: LocalArgs,
+    ) -> Result<Foreground, Failure> {
         let signals = Signals::watch()?;
         let link = Link::open(global, need).await?;
-        Ok(Foreground { link, output: Output::of(global), signals, local, workers: None })
+        Ok(Foreground {
+            link,
+            output: Output::of(global),
+            signals,
+            local,
+            workers: None,
+        })
     }
 
     /// Whether this process is the fleet, so that it must train by itself.
@@ -98,7 +110,10 @@ impl Foreground {
         };
         for row in documents::sweeps(&self.link.fleet).await? {
             if row.state == "running" && Some(row.sweep.as_str()) != keep {
-                let control = ControlSweep { sweep: row.sweep.clone(), action: SweepAction::Pause };
+                let control = ControlSweep {
+                    sweep: row.sweep.clone(),
+                    action: SweepAction::Pause,
+                };
                 self.link.fleet.control_sweep(control).await?;
                 let flags = self.link.flags();
                 self.output.note(&format!("{0} was left unfinished and is paused; go on with it later: bonfire sweep resume {0}{flags}", row.sweep));
@@ -112,9 +127,19 @@ impl Foreground {
     ///
     /// # Errors
     /// The fleet or a worker of this process is gone for good; the sweep was deleted.
-    pub async fn follow(&mut self, sweep: &str, limit: Option<u32>, interrupt: Interrupt) -> Result<Ending, Failure> {
+    pub async fn follow(
+        &mut self,
+        sweep: &str,
+        limit: Option<u32>,
+        interrupt: Interrupt,
+    ) -> Result<Ending, Failure> {
         let mut live = Live::new(self.output);
-        let mut follower = Follower { sweep, limit, interrupt, deadline: None };
+        let mut follower = Follower {
+            sweep,
+            limit,
+            interrupt,
+            deadline: None,
+        };
         loop {
             match self.link.fleet.watch(&follower.path()).await {
                 Ok(watch) => {
@@ -132,7 +157,12 @@ impl Foreground {
     }
 
     /// Follows one stream; `None` when it broke off.
-    async fn watch(&mut self, mut watch: Watch, follower: &mut Follower<'_>, live: &mut Live) -> Result<Option<Why>, Failure> {
+    async fn watch(
+        &mut self,
+        mut watch: Watch,
+        follower: &mut Follower<'_>,
+        live: &mut Live,
+    ) -> Result<Option<Why>, Failure> {
         loop {
             tokio::select! {
                 biased;
@@ -172,7 +202,10 @@ impl Foreground {
     async fn pause(&mut self, follower: &mut Follower<'_>, live: &Live) -> Result<(), Failure> {
         live.note("pausing: what runs is saved; once more to stop at once");
         follower.deadline = Some(Instant::now() + PAUSE_MAX);
-        let control = ControlSweep { sweep: follower.sweep.to_owned(), action: SweepAction::Pause };
+        let control = ControlSweep {
+            sweep: follower.sweep.to_owned(),
+            action: SweepAction::Pause,
+        };
         match self.link.fleet.control_sweep(control).await {
             // It ended just now, which the next document says.
             Ok(_) | Err(ClientError::Fenced(_)) => Ok(()),
@@ -199,7 +232,12 @@ impl Foreground {
     /// Ends what this process started: workers save and report, then the coordinator closes. A second signal ends all at
     /// once.
     pub async fn close(self) {
-        let Foreground { link, mut signals, workers, .. } = self;
+        let Foreground {
+            link,
+            mut signals,
+            workers,
+            ..
+        } = self;
         let end = async {
             if let Some(workers) = workers {
                 workers.stop().await;
@@ -253,12 +291,19 @@ impl Follower<'_> {
     }
 
     fn path(&self) -> String {
-        if self.is_small() { documents::sweep_path(self.sweep) } else { documents::summary_path(self.sweep) }
+        if self.is_small() {
+            documents::sweep_path(self.sweep)
+        } else {
+            documents::summary_path(self.sweep)
+        }
     }
 
     fn read(&self, json: &[u8]) -> Result<Glance, Failure> {
         if self.is_small() {
-            Ok(Glance::of(&documents::read::<SweepDocument>(json)?, self.limit))
+            Ok(Glance::of(
+                &documents::read::<SweepDocument>(json)?,
+                self.limit,
+            ))
         } else {
             Ok(Glance::of_row(&documents::read::<SweepRow>(json)?))
         }

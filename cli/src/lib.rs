@@ -38,7 +38,10 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// Runs the command line.
 pub fn main() -> ExitCode {
     // Executors are started by the thousand: they pay for nothing that they do not need.
-    if std::env::args_os().nth(1).is_some_and(|verb| verb == "executor") {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|verb| verb == "executor")
+    {
         return bonfire_worker::executor_main();
     }
     let cli = match Cli::try_parse() {
@@ -64,20 +67,31 @@ fn start_logging() {
     let filter = EnvFilter::try_from_env("BONFIRE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // Only a second start in one process is refused.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .try_init();
 }
 
 fn run_verb(cli: &Cli) -> Outcome {
     match &cli.verb {
         Verb::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "bonfire", &mut std::io::stdout());
+            clap_complete::generate(
+                *shell,
+                &mut Cli::command(),
+                "bonfire",
+                &mut std::io::stdout(),
+            );
             return Ok(Exit::Done);
         }
         Verb::Schema(args) => return validate::schema(&cli.global, args),
         Verb::Executor => return Err(Failure::wrong("executor must be the first word")),
         _ => {}
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|e| Failure::failed(format!("cannot start: {e}")))?;
     let outcome = runtime.block_on(act(cli));
     runtime.shutdown_timeout(SHUTDOWN_MAX);

@@ -64,15 +64,22 @@ impl LocalCoordinator {
     /// Starts workers beside the coordinator.
     pub fn start_workers(&self, local: LocalArgs) -> Workers {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = u16::try_from(cores / usize::from(local.workers)).unwrap_or(u16::MAX).max(1);
+        let share = u16::try_from(cores / usize::from(local.workers))
+            .unwrap_or(u16::MAX)
+            .max(1);
         let slots = local.slots.or((local.workers > 1).then_some(share));
-        let mut workers = Workers { tasks: JoinSet::new(), stop: CancellationToken::new() };
+        let mut workers = Workers {
+            tasks: JoinSet::new(),
+            stop: CancellationToken::new(),
+        };
         for number in 0..local.workers {
             let folder = self.data().join("workers").join(number.to_string());
             let mut config = WorkerConfig::new(vec![self.address()], self.token().clone(), folder);
             config.slots = slots;
             config.drain_max = DRAIN_MAX;
-            workers.tasks.spawn(bonfire_worker::run(config, workers.stop.clone()));
+            workers
+                .tasks
+                .spawn(bonfire_worker::run(config, workers.stop.clone()));
         }
         workers
     }
@@ -91,7 +98,10 @@ impl LocalCoordinator {
     /// # Errors
     /// Why it could not go on.
     pub async fn ended(self) -> Result<(), Failure> {
-        self.running.join().await.map_err(|error| Failure::failed(error.to_string()))
+        self.running
+            .join()
+            .await
+            .map_err(|error| Failure::failed(error.to_string()))
     }
 
     /// What ends it.
@@ -132,7 +142,11 @@ impl Workers {
 }
 
 fn start_failure(error: &StartError) -> Failure {
-    let exit = if matches!(error, StartError::Exposed { .. }) { Exit::Wrong } else { Exit::Failed };
+    let exit = if matches!(error, StartError::Exposed { .. }) {
+        Exit::Wrong
+    } else {
+        Exit::Failed
+    };
     let failure = Failure::new(exit, error.to_string());
     match error {
         StartError::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {

@@ -25,8 +25,15 @@ pub fn find(text: &str, path: &str) -> Option<Pos> {
         let rest: String = lines[line].chars().skip(after).collect();
         let blank = rest.chars().take_while(|c| c.is_whitespace()).count();
         let value = rest.trim_start();
-        let here = if value.is_empty() || value.starts_with('#') { at } else { after + blank };
-        found = Some(Pos { line: line as u32 + 1, column: here as u32 + 1 });
+        let here = if value.is_empty() || value.starts_with('#') {
+            at
+        } else {
+            after + blank
+        };
+        found = Some(Pos {
+            line: line as u32 + 1,
+            column: here as u32 + 1,
+        });
         if value.starts_with('{') {
             (from, column, indent) = (line, after, None);
         } else {
@@ -38,7 +45,13 @@ pub fn find(text: &str, path: &str) -> Option<Pos> {
 
 /// The line and column (from 0, in characters) of a key: a line of its own deeper than `indent`, or, after an opening
 /// brace (`column` is not 0), within the flow map that begins there.
-fn key_at(lines: &[&str], key: &str, from: usize, column: usize, indent: Option<usize>) -> Option<(usize, usize)> {
+fn key_at(
+    lines: &[&str],
+    key: &str,
+    from: usize,
+    column: usize,
+    indent: Option<usize>,
+) -> Option<(usize, usize)> {
     let flow = column > 0;
     let mut level = None;
     for (number, line) in lines.iter().enumerate().skip(from) {
@@ -48,7 +61,8 @@ fn key_at(lines: &[&str], key: &str, from: usize, column: usize, indent: Option<
             let chars: Vec<char> = line.chars().collect();
             let wanted: Vec<char> = format!("{key}:").chars().collect();
             let place = (skip..chars.len()).find(|&i| {
-                chars[i..].starts_with(&wanted) && (i == 0 || [' ', '{', ','].contains(&chars[i - 1]))
+                chars[i..].starts_with(&wanted)
+                    && (i == 0 || [' ', '{', ','].contains(&chars[i - 1]))
             });
             if let Some(place) = place {
                 return Some((number, place));
@@ -66,7 +80,11 @@ fn key_at(lines: &[&str], key: &str, from: usize, column: usize, indent: Option<
             return None;
         }
         let level = *level.get_or_insert(depth);
-        if depth == level && body.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')) {
+        if depth == level
+            && body
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.starts_with(':'))
+        {
             return Some((number, depth));
         }
     }
@@ -81,7 +99,11 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, expected: Option<(u32, u32)>) {
-        assert_eq!(find(TEXT, path).map(|p| (p.line, p.column)), expected, "{path}");
+        assert_eq!(
+            find(TEXT, path).map(|p| (p.line, p.column)),
+            expected,
+            "{path}"
+        );
     }
 
     #[test]

@@ -19,7 +19,10 @@ pub struct Output {
 
 impl Output {
     pub fn of(global: &Global) -> Output {
-        Output { form: global.output, quiet: global.quiet }
+        Output {
+            form: global.output,
+            quiet: global.quiet,
+        }
     }
 
     pub fn is_json(self) -> bool {

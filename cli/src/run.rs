@@ -27,10 +27,20 @@ pub async fn run(global: &Global, args: &Run) -> Outcome {
     file.look()?;
     let need = if args.resume { Need::Read } else { Need::Write };
     let mut front = Foreground::open(global, need, args.local).await?;
-    let ended = if args.resume { resume(&mut front, &file).await } else { fresh(&mut front, &file).await };
+    let ended = if args.resume {
+        resume(&mut front, &file).await
+    } else {
+        fresh(&mut front, &file).await
+    };
     let result = ended.map(|ending| {
         let how = resume_command(args, &front, ending.document());
-        report(front.output, &ending, &front.link.place(), &front.link.flags(), &how);
+        report(
+            front.output,
+            &ending,
+            &front.link.place(),
+            &front.link.flags(),
+            &how,
+        );
         ending.exit()
     });
     front.close().await;
@@ -43,7 +53,11 @@ pub async fn run(global: &Global, args: &Run) -> Outcome {
 /// As [`run`].
 pub async fn submit(global: &Global, args: &Submit) -> Outcome {
     if args.follow {
-        let run = Run { spec: args.spec.clone(), local: args.local, resume: false };
+        let run = Run {
+            spec: args.spec.clone(),
+            local: args.local,
+            resume: false,
+        };
         return self::run(global, &run).await;
     }
     let file = SpecFile::read(&args.spec)?;
@@ -51,9 +65,9 @@ pub async fn submit(global: &Global, args: &Submit) -> Outcome {
     let mut front = Foreground::open(global, Need::Write, args.local).await?;
     let submitted = create(&mut front, &file).await;
     let result = match submitted {
-        Ok(name) if front.output.is_json() => {
-            documents::sweep(&front.link.fleet, &name).await.map(|document| json::print(front.output, &document))
-        }
+        Ok(name) if front.output.is_json() => documents::sweep(&front.link.fleet, &name)
+            .await
+            .map(|document| json::print(front.output, &document)),
         Ok(name) => {
             front.output.print(&name);
             if front.is_local() {
@@ -71,8 +85,14 @@ pub async fn submit(global: &Global, args: &Submit) -> Outcome {
 async fn fresh(front: &mut Foreground, file: &SpecFile) -> Result<Ending, Failure> {
     front.start_workers(None).await?;
     let name = create(front, file).await?;
-    let limit = file.spec.search.as_ref().map_or(Some(1), |search| search.limit.trials);
-    front.output.note(&format!("{name} is submitted to {}", front.link.place()));
+    let limit = file
+        .spec
+        .search
+        .as_ref()
+        .map_or(Some(1), |search| search.limit.trials);
+    front
+        .output
+        .note(&format!("{name} is submitted to {}", front.link.place()));
     front.follow(&name, limit, Interrupt::Pause).await
 }
 
@@ -84,7 +104,11 @@ async fn create(front: &mut Foreground, file: &SpecFile) -> Result<String, Failu
 async fn resume(front: &mut Foreground, file: &SpecFile) -> Result<Ending, Failure> {
     let rows = documents::sweeps(&front.link.fleet).await?;
     let none = || {
-        let text = format!("no sweep in {} was made from {} as it is now", front.link.place(), file.path.display());
+        let text = format!(
+            "no sweep in {} was made from {} as it is now",
+            front.link.place(),
+            file.path.display()
+        );
         Failure::missing(text).next("run it without --resume, or see bonfire sweep list")
     };
     // The rows are not read again for a spec that never ran here.
@@ -109,7 +133,10 @@ pub async fn go_on(front: &mut Foreground, row: &SweepRow) -> Result<Ending, Fai
         return Ok(Ending::Ended(document));
     }
     front.start_workers(Some(&row.sweep)).await?;
-    let control = ControlSweep { sweep: row.sweep.clone(), action: SweepAction::Resume };
+    let control = ControlSweep {
+        sweep: row.sweep.clone(),
+        action: SweepAction::Resume,
+    };
     front.link.fleet.control_sweep(control).await?;
     front.output.note(&format!("{} goes on", row.sweep));
     front.follow(&row.sweep, row.limit, Interrupt::Pause).await
@@ -120,8 +147,16 @@ fn resume_command(args: &Run, front: &Foreground, document: &SweepDocument) -> S
     if flags.contains("--coordinator") {
         return format!("bonfire sweep resume {}{flags}", document.sweep);
     }
-    let sets = args.spec.overrides.iter().map(|(path, value)| format!(" --set '{path}={value}'"));
-    format!("bonfire run {}{} --resume{flags}", args.spec.spec.display(), sets.collect::<String>())
+    let sets = args
+        .spec
+        .overrides
+        .iter()
+        .map(|(path, value)| format!(" --set '{path}={value}'"));
+    format!(
+        "bonfire run {}{} --resume{flags}",
+        args.spec.spec.display(),
+        sets.collect::<String>()
+    )
 }
 
 /// Prints what became of a sweep. In JSON it is the document alone; else a leaderboard and what to type next.
@@ -130,7 +165,10 @@ pub fn report(output: Output, ending: &Ending, place: &str, flags: &str, resume:
     if output.is_json() {
         json::print(output, document);
         if matches!(ending, Ending::Paused(_)) && !output.quiet {
-            say(&format!("{} is paused; go on with: {resume}", document.sweep));
+            say(&format!(
+                "{} is paused; go on with: {resume}",
+                document.sweep
+            ));
         }
         return;
     }
@@ -142,11 +180,23 @@ pub fn report(output: Output, ending: &Ending, place: &str, flags: &str, resume:
     }
     if let Some(best) = &document.best {
         let file = name.split('/').next().unwrap_or(name);
-        next.push(("export the best model", format!("bonfire checkpoint export {} {file}.safetensors --best{flags}", best.trial)));
+        next.push((
+            "export the best model",
+            format!(
+                "bonfire checkpoint export {} {file}.safetensors --best{flags}",
+                best.trial
+            ),
+        ));
     }
-    next.push(("export all trials", format!("bonfire sweep export {name} {name}.csv{flags}")));
+    next.push((
+        "export all trials",
+        format!("bonfire sweep export {name} {name}.csv{flags}"),
+    ));
     next.push(("look again", format!("bonfire sweep show {name}{flags}")));
-    output.print(&format!("\nThe results are in {place}\n{}", table::facts(&next)));
+    output.print(&format!(
+        "\nThe results are in {place}\n{}",
+        table::facts(&next)
+    ));
 }
 
 /// A sweep's state and its best trials, best first.
@@ -155,12 +205,20 @@ pub fn leaderboard(document: &SweepDocument, best_max: usize) -> String {
     let ranked = rank(document);
     if !ranked.is_empty() {
         out.push('\n');
-        out.push_str(&table::leaderboard(&ranked[..ranked.len().min(best_max)], &document.objective.metric));
+        out.push_str(&table::leaderboard(
+            &ranked[..ranked.len().min(best_max)],
+            &document.objective.metric,
+        ));
     }
     let failed = document.trials.iter().filter(|t| t.state == "failed");
-    let failed: Vec<_> = failed.filter_map(|t| Some((&t.trial, t.reason.as_ref()?))).collect();
+    let failed: Vec<_> = failed
+        .filter_map(|t| Some((&t.trial, t.reason.as_ref()?)))
+        .collect();
     for (trial, reason) in failed.iter().take(REASONS_MAX) {
-        out.push_str(&text::cut(&format!("\n{trial} failed: {}", reason.replace('\n', " ")), 100));
+        out.push_str(&text::cut(
+            &format!("\n{trial} failed: {}", reason.replace('\n', " ")),
+            100,
+        ));
     }
     if failed.len() > REASONS_MAX {
         out.push_str(&format!("\nand {} more failed", failed.len() - REASONS_MAX));
@@ -171,14 +229,30 @@ pub fn leaderboard(document: &SweepDocument, best_max: usize) -> String {
 /// One line: the sweep's state, why, and how much was done.
 pub fn summary(document: &SweepDocument) -> String {
     let trials = text::count(document.trials.len() as u64, "trial");
-    let reason = document.reason.as_ref().map_or_else(String::new, |r| format!(" ({r})"));
-    format!("{} {}{reason}: {trials}, {}\n", document.sweep, document.state, text::seconds(document.seconds))
+    let reason = document
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |r| format!(" ({r})"));
+    format!(
+        "{} {}{reason}: {trials}, {}\n",
+        document.sweep,
+        document.state,
+        text::seconds(document.seconds)
+    )
 }
 
 /// Trials with a value, best first, ties by number.
 pub fn rank(document: &SweepDocument) -> Vec<&bonfire_domain::view::TrialRow> {
-    let sign = if document.objective.goal == "maximize" { -1.0 } else { 1.0 };
-    let mut ranked: Vec<_> = document.trials.iter().filter(|t| t.value.is_some()).collect();
+    let sign = if document.objective.goal == "maximize" {
+        -1.0
+    } else {
+        1.0
+    };
+    let mut ranked: Vec<_> = document
+        .trials
+        .iter()
+        .filter(|t| t.value.is_some())
+        .collect();
     ranked.sort_by(|a, b| {
         let key = |t: &bonfire_domain::view::TrialRow| sign * t.value.unwrap_or(f64::NAN);
         key(a).total_cmp(&key(b)).then(a.number.cmp(&b.number))
@@ -217,15 +291,26 @@ mod tests {
 
     #[test]
     fn trials_are_ranked_by_the_goal() {
-        check("maximize", &[Some(0.1), Some(0.9), None, Some(0.9)], &[1, 3, 0]);
-        check("minimize", &[Some(0.1), Some(-0.9), None, Some(0.0)], &[1, 3, 0]);
+        check(
+            "maximize",
+            &[Some(0.1), Some(0.9), None, Some(0.9)],
+            &[1, 3, 0],
+        );
+        check(
+            "minimize",
+            &[Some(0.1), Some(-0.9), None, Some(0.0)],
+            &[1, 3, 0],
+        );
         check("minimize", &[], &[]);
     }
 
     #[test]
     fn a_leaderboard_begins_with_the_state() {
         let found = leaderboard(&document("minimize", &[Some(0.5)]), 10);
-        assert!(found.starts_with("a-1 completed (done): 1 trial, 3 s\n"), "{found}");
+        assert!(
+            found.starts_with("a-1 completed (done): 1 trial, 3 s\n"),
+            "{found}"
+        );
         assert!(found.contains("a-1/0"), "{found}");
     }
 }

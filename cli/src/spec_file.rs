@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bonfire_data::{DataError, ImportOptions};
 use bonfire_domain::dataset::Column;
-use bonfire_domain::fit::fit;
+use bonfire_domain::fit::{complete, fit};
 use bonfire_domain::spec::{Problem, Spec, TEXT_BYTES_MAX, check, render_problems};
 
 use crate::args::SpecArgs;
@@ -34,7 +34,10 @@ pub enum Source {
     /// A file, a directory or a pattern, from this process's working directory.
     Files(PathBuf),
     /// A dataset the fleet has.
-    Registered { name: String, version: Option<String> },
+    Registered {
+        name: String,
+        version: Option<String>,
+    },
 }
 
 impl SpecFile {
@@ -45,7 +48,8 @@ impl SpecFile {
     pub fn read(args: &SpecArgs) -> Result<SpecFile, Failure> {
         let path = args.spec.clone();
         let text = read_bounded(&path)?;
-        let spec = check(&text, &args.overrides).map_err(|problems| refuse(&problems, &path, &text))?;
+        let spec =
+            check(&text, &args.overrides).map_err(|problems| refuse(&problems, &path, &text))?;
         let written = spec.data.as_ref().map(|data| data.dataset.as_str());
         let source = written.map_or(Ok(Source::None), |written| find_source(&path, written));
         let source = source.map_err(|message| {
@@ -53,7 +57,12 @@ impl SpecFile {
             locate::place(&mut problems, &String::from_utf8_lossy(&text));
             refuse(&problems, &path, &text)
         })?;
-        Ok(SpecFile { path, spec, source, text })
+        Ok(SpecFile {
+            path,
+            spec,
+            source,
+            text,
+        })
     }
 
     /// Looks at the header and the first rows of the files it names, and checks the spec against them.
@@ -64,7 +73,8 @@ impl SpecFile {
         let Source::Files(source) = &self.source else {
             return Ok(());
         };
-        let (columns, rows, _) = bonfire_data::peek(source, &self.import_options()).map_err(|e| self.data_failure(e))?;
+        let (columns, rows, _) =
+            bonfire_data::peek(source, &self.import_options()).map_err(|e| self.data_failure(e))?;
         self.fit(&columns, rows)
     }
 
@@ -73,13 +83,16 @@ impl SpecFile {
     /// # Errors
     /// Everything that does not fit, with its place in the file.
     pub fn fit(&self, columns: &[Column], rows: u64) -> Result<(), Failure> {
-        fit(&self.spec, columns, rows).map_err(|problems| self.problems(problems))
+        fit(&complete(&self.spec, columns), columns, rows)
+            .map_err(|problems| self.problems(problems))
     }
 
     /// Kinds of columns that the spec says.
     pub fn import_options(&self) -> ImportOptions {
         let types = self.spec.data.as_ref().map(|data| data.types.clone());
-        ImportOptions { types: types.unwrap_or_default() }
+        ImportOptions {
+            types: types.unwrap_or_default(),
+        }
     }
 
     /// Problems that were found beside the data.
@@ -110,17 +123,24 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |e: std::io::Error| Failure::wrong(format!("cannot read {}: {e}", path.display()));
     let mut text = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    file.take(TEXT_BYTES_MAX as u64 + 1).read_to_end(&mut text).map_err(failed)?;
+    file.take(TEXT_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
     Ok(text)
 }
 
 /// Paths are relative to the spec's own file; a bare word that is no file is a registered dataset.
 fn find_source(spec: &Path, written: &str) -> Result<Source, String> {
     if written.contains("://") {
-        return Err(format!("{written}: reading from a URL is not in this version; download it and name the file"));
+        return Err(format!(
+            "{written}: reading from a URL is not in this version; download it and name the file"
+        ));
     }
     let path = spec.parent().unwrap_or(Path::new("")).join(written);
-    let extension = Path::new(written).extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let extension = Path::new(written)
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
     let looks_like_files = written.contains(['/', '*', '?', '['])
         || written.starts_with('.')
         || EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str());
@@ -131,7 +151,10 @@ fn find_source(spec: &Path, written: &str) -> Result<Source, String> {
         Some((name, version)) => (name, Some(version.to_owned())),
         None => (written, None),
     };
-    Ok(Source::Registered { name: name.to_owned(), version })
+    Ok(Source::Registered {
+        name: name.to_owned(),
+        version,
+    })
 }
 
 #[cfg(test)]
@@ -152,14 +175,20 @@ mod tests {
     fn paths_are_told_from_names() {
         let files = |path: &str| Ok(Source::Files(PathBuf::from(path)));
         let registered = |name: &str, version: Option<&str>| {
-            Ok(Source::Registered { name: name.into(), version: version.map(Into::into) })
+            Ok(Source::Registered {
+                name: name.into(),
+                version: version.map(Into::into),
+            })
         };
         check_source("./data/d.csv", files("configs/./data/d.csv"));
         check_source("d.parquet", files("configs/d.parquet"));
         check_source("*.csv", files("configs/*.csv"));
         check_source("/data/d", files("/data/d"));
         check_source("digits", registered("digits", None));
-        check_source("digits@0123456789ab", registered("digits", Some("0123456789ab")));
+        check_source(
+            "digits@0123456789ab",
+            registered("digits", Some("0123456789ab")),
+        );
         check_source("https://a.b/c.csv", Err("not in this version"));
     }
 
@@ -169,11 +198,25 @@ mod tests {
         let path = dir.path().join("a.yaml");
         let text = "kind: sweep\nversion: 1\nname: a\ntask: classification\nmodel: { kind: linear }\ndata:\n  dataset: none.csv\n  label: y\n";
         std::fs::write(&path, text).unwrap();
-        let args = SpecArgs { spec: path.clone(), overrides: vec![] };
-        let found = SpecFile::read(&args).unwrap().look().unwrap_err().to_string();
-        assert!(found.contains("a.yaml:7:12: data.dataset: cannot read"), "{found}");
+        let args = SpecArgs {
+            spec: path.clone(),
+            overrides: vec![],
+        };
+        let found = SpecFile::read(&args)
+            .unwrap()
+            .look()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            found.contains("a.yaml:7:12: data.dataset: cannot read"),
+            "{found}"
+        );
         std::fs::write(dir.path().join("none.csv"), "x,z\n1,a\n2,b\n").unwrap();
-        let found = SpecFile::read(&args).unwrap().look().unwrap_err().to_string();
+        let found = SpecFile::read(&args)
+            .unwrap()
+            .look()
+            .unwrap_err()
+            .to_string();
         assert!(found.contains("a.yaml:8:10: data.label"), "{found}");
     }
 }

@@ -38,26 +38,48 @@ impl Submission {
 ///
 /// # Errors
 /// Rows that cannot be read, a spec that does not fit all of them, a fleet that cannot take them, Ctrl-C.
-pub async fn prepare(link: &Link, file: &SpecFile, output: Output, signals: &mut Signals) -> Result<Submission, Failure> {
-    let mut spec = file.spec.clone();
+pub async fn prepare(
+    link: &Link,
+    file: &SpecFile,
+    output: Output,
+    signals: &mut Signals,
+) -> Result<Submission, Failure> {
+    let spec = file.spec.clone();
     let (name, manifest) = match &file.source {
-        Source::None => return Ok(Submission { spec, dataset: None }),
+        Source::None => {
+            return Ok(Submission {
+                spec,
+                dataset: None,
+            });
+        }
         Source::Files(source) => {
             let name = dataset_name(source).unwrap_or_else(|| spec.name.clone());
-            let import = Import { source, options: file.import_options(), name: &name };
-            let manifest = import.run(link, output, signals, |m| file.fit(&m.columns, m.rows)).await?;
+            let import = Import {
+                source,
+                options: file.import_options(),
+                name: &name,
+            };
+            let manifest = import
+                .run(link, output, signals, |m| file.fit(&m.columns, m.rows))
+                .await?;
             (name, manifest)
         }
         Source::Registered { name, version } => {
-            let manifest = registered(&link.fleet, name, version.as_deref()).await.map_err(|e| as_request(e, file))?;
+            let manifest = registered(&link.fleet, name, version.as_deref())
+                .await
+                .map_err(|e| as_request(e, file))?;
             file.fit(&manifest.columns, manifest.rows)?;
             (name.clone(), manifest)
         }
     };
+    let mut spec = bonfire_domain::fit::complete(&spec, &manifest.columns);
     if let Some(data) = &mut spec.data {
         data.dataset = format!("{name}@{}", manifest.version.short());
     }
-    Ok(Submission { spec, dataset: Some(manifest.version) })
+    Ok(Submission {
+        spec,
+        dataset: Some(manifest.version),
+    })
 }
 
 /// Creates the sweep and answers with its name.
@@ -87,16 +109,26 @@ pub fn random() -> Result<u64, Failure> {
 ///
 /// # Errors
 /// Exit 3 for a dataset or version that is not there.
-pub async fn registered(fleet: &Fleet, name: &str, version: Option<&str>) -> Result<DatasetManifest, Failure> {
+pub async fn registered(
+    fleet: &Fleet,
+    name: &str,
+    version: Option<&str>,
+) -> Result<DatasetManifest, Failure> {
     let document: DatasetDocument = documents::dataset(fleet, name).await?;
     let found = match version {
         None => Some(&document.version),
-        Some(start) => document.versions.iter().find(|v| !start.is_empty() && v.starts_with(start)),
+        Some(start) => document
+            .versions
+            .iter()
+            .find(|v| !start.is_empty() && v.starts_with(start)),
     };
     let digest = found.and_then(|text| Digest::parse(text));
     let digest = digest.ok_or_else(|| {
-        Failure::missing(format!("dataset {name} has no version {}", version.unwrap_or_default()))
-            .next(format!("bonfire dataset show {name}"))
+        Failure::missing(format!(
+            "dataset {name} has no version {}",
+            version.unwrap_or_default()
+        ))
+        .next(format!("bonfire dataset show {name}"))
     })?;
     documents::manifest(fleet, digest).await
 }
@@ -106,8 +138,14 @@ pub fn as_request(failure: Failure, file: &SpecFile) -> Failure {
     if failure.exit != Exit::NotFound {
         return failure;
     }
-    let message = format!("{}, and there is no such file beside the spec", failure.text);
-    file.problems(vec![bonfire_domain::spec::Problem::at_path("data.dataset", message)])
+    let message = format!(
+        "{}, and there is no such file beside the spec",
+        failure.text
+    );
+    file.problems(vec![bonfire_domain::spec::Problem::at_path(
+        "data.dataset",
+        message,
+    )])
 }
 
 /// A source to become a dataset version.
@@ -131,9 +169,12 @@ impl Import<'_> {
     ) -> Result<DatasetManifest, Failure> {
         let scratch = link.scratch();
         let made = std::fs::create_dir_all(&scratch).and_then(|()| {
-            tempfile::Builder::new().prefix("import-").tempdir_in(&scratch)
+            tempfile::Builder::new()
+                .prefix("import-")
+                .tempdir_in(&scratch)
         });
-        let folder = made.map_err(|e| Failure::failed(format!("cannot write {}: {e}", scratch.display())))?;
+        let folder =
+            made.map_err(|e| Failure::failed(format!("cannot write {}: {e}", scratch.display())))?;
         let manifest = self.import(folder.path(), output, signals).await?;
         accept(&manifest)?;
         tokio::select! {
@@ -141,17 +182,26 @@ impl Import<'_> {
             () = signals.next() => return Err(interrupted()),
         }
         let json = serde_json::to_string(&manifest).map_err(|e| Failure::failed(e.to_string()))?;
-        let add = AddDataset { name: self.name.to_owned(), manifest: json };
+        let add = AddDataset {
+            name: self.name.to_owned(),
+            manifest: json,
+        };
         link.fleet.add_dataset(add).await?;
         Ok(manifest)
     }
 
-    async fn import(&self, folder: &Path, output: Output, signals: &mut Signals) -> Result<DatasetManifest, Failure> {
+    async fn import(
+        &self,
+        folder: &Path,
+        output: Output,
+        signals: &mut Signals,
+    ) -> Result<DatasetManifest, Failure> {
         let stop = Arc::new(AtomicBool::new(false));
         let (source, options) = (self.source.to_owned(), self.options.clone());
         let (folder, stopped) = (folder.to_owned(), Arc::clone(&stop));
         let mut task = tokio::task::spawn_blocking(move || {
-            let mut transfer = Transfer::new(output, format!("reading {}", source.display()), "bytes");
+            let mut transfer =
+                Transfer::new(output, format!("reading {}", source.display()), "bytes");
             bonfire_data::import(&source, &options, &folder, &mut |progress| {
                 let (Progress::Bytes { done, total } | Progress::Rows { done, total }) = progress;
                 transfer.update(done, total);
@@ -167,7 +217,8 @@ impl Import<'_> {
                 return Err(interrupted());
             }
         };
-        let imported = result.map_err(|e| Failure::failed(format!("the import ended early: {e}")))?;
+        let imported =
+            result.map_err(|e| Failure::failed(format!("the import ended early: {e}")))?;
         Ok(imported?)
     }
 }
@@ -176,7 +227,12 @@ fn interrupted() -> Failure {
     Failure::failed("interrupted before anything was submitted")
 }
 
-async fn upload(fleet: &Fleet, manifest: &DatasetManifest, folder: &Path, output: Output) -> Result<(), Failure> {
+async fn upload(
+    fleet: &Fleet,
+    manifest: &DatasetManifest,
+    folder: &Path,
+    output: Output,
+) -> Result<(), Failure> {
     let blobs = fleet.blobs();
     let total: u64 = manifest.files.iter().map(|f| f.blob.bytes).sum();
     let mut transfer = Transfer::new(output, "uploading", "bytes");
@@ -193,9 +249,23 @@ async fn upload(fleet: &Fleet, manifest: &DatasetManifest, folder: &Path, output
 /// A name made of a file's or folder's: letters, digits and `-_.`; of a pattern, its folder's.
 pub fn dataset_name(source: &Path) -> Option<String> {
     let text = source.to_str()?;
-    let source = if text.contains(['*', '?', '[']) { source.parent()? } else { source };
-    let stem = if source.is_dir() { source.file_name()? } else { source.file_stem()? };
-    let kept = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let source = if text.contains(['*', '?', '[']) {
+        source.parent()?
+    } else {
+        source
+    };
+    let stem = if source.is_dir() {
+        source.file_name()?
+    } else {
+        source.file_stem()?
+    };
+    let kept = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
     let name: String = stem.to_str()?.chars().map(kept).take(64).collect();
     let name = name.trim_matches(['-', '.']).to_owned();
     (!name.is_empty()).then_some(name)
@@ -207,7 +277,11 @@ mod tests {
 
     #[track_caller]
     fn check_name(source: &str, expected: Option<&str>) {
-        assert_eq!(dataset_name(Path::new(source)).as_deref(), expected, "{source}");
+        assert_eq!(
+            dataset_name(Path::new(source)).as_deref(),
+            expected,
+            "{source}"
+        );
     }
 
     #[test]

@@ -30,7 +30,9 @@ pub async fn act(global: &Global, verb: &SweepVerb) -> Outcome {
         SweepVerb::Top(args) => top(global, args).await,
         SweepVerb::Pause(args) => control(global, &args.sweep, SweepAction::Pause).await,
         SweepVerb::Resume(args) => resume(global, &args.sweep, args.local).await,
-        SweepVerb::Cancel(Cancel { sweep, save }) => control(global, sweep, SweepAction::Cancel { save: *save }).await,
+        SweepVerb::Cancel(Cancel { sweep, save }) => {
+            control(global, sweep, SweepAction::Cancel { save: *save }).await
+        }
         SweepVerb::Delete(args) => control(global, &args.sweep, SweepAction::Delete).await,
         SweepVerb::Export(args) => export::sweep(global, args).await,
     }
@@ -42,13 +44,21 @@ pub async fn act(global: &Global, verb: &SweepVerb) -> Outcome {
 /// Exit 3 if there is none, 2 if there are several.
 pub async fn find(link: &Link, selector: &str) -> Result<SweepRow, Failure> {
     let rows = documents::sweeps(&link.fleet).await?;
-    let newest = rows.last().filter(|_| selector == "last").map(|row| row.sweep.clone());
+    let newest = rows
+        .last()
+        .filter(|_| selector == "last")
+        .map(|row| row.sweep.clone());
     let name = match newest {
         Some(name) => Ok(name),
-        None => select::choose("sweep", selector, rows.iter().map(|row| row.sweep.as_str())).map(str::to_owned),
+        None => select::choose("sweep", selector, rows.iter().map(|row| row.sweep.as_str()))
+            .map(str::to_owned),
     };
     let name = name.map_err(|error| {
-        let exit = if error.is_wrong_request() { Exit::Wrong } else { Exit::NotFound };
+        let exit = if error.is_wrong_request() {
+            Exit::Wrong
+        } else {
+            Exit::NotFound
+        };
         Failure::new(exit, error.to_string()).next("see bonfire sweep list")
     })?;
     let row = rows.into_iter().find(|row| row.sweep == name);
@@ -80,18 +90,35 @@ async fn show(global: &Global, selector: &str) -> Outcome {
         return Ok(Exit::Done);
     }
     let metric = &document.objective.metric;
-    let best = document.best.as_ref().map_or_else(|| "none yet".to_owned(), |b| {
-        format!("{} by {} ({})", text::number(b.value), b.trial, text::parameters(&b.parameters))
-    });
+    let best = document.best.as_ref().map_or_else(
+        || "none yet".to_owned(),
+        |b| {
+            format!(
+                "{} by {} ({})",
+                text::number(b.value),
+                b.trial,
+                text::parameters(&b.parameters)
+            )
+        },
+    );
     let shown = &document.trials[..document.trials.len().min(TRIALS_MAX)];
     let facts = [
         ("objective", format!("{} {metric}", document.objective.goal)),
         ("best", best),
         ("started", table::short_time(&document.started)),
     ];
-    output.print(&format!("{}{}\n{}", run::summary(&document), table::facts(&facts), table::trials(shown, metric)));
+    output.print(&format!(
+        "{}{}\n{}",
+        run::summary(&document),
+        table::facts(&facts),
+        table::trials(shown, metric)
+    ));
     if document.trials.len() > shown.len() {
-        output.note(&format!("and {} more; all of them: bonfire sweep export {} FILE", document.trials.len() - shown.len(), document.sweep));
+        output.note(&format!(
+            "and {} more; all of them: bonfire sweep export {} FILE",
+            document.trials.len() - shown.len(),
+            document.sweep
+        ));
     }
     Ok(Exit::Done)
 }
@@ -112,7 +139,10 @@ async fn top(global: &Global, args: &Top) -> Outcome {
 }
 
 async fn watch(global: &Global, selector: &str) -> Outcome {
-    let local = LocalArgs { workers: 1, slots: None };
+    let local = LocalArgs {
+        workers: 1,
+        slots: None,
+    };
     let mut front = Foreground::open(global, Need::Read, local).await?;
     let followed = watch_in(&mut front, selector).await;
     front.close().await;
@@ -130,10 +160,14 @@ async fn watch_in(front: &mut Foreground, selector: &str) -> Outcome {
             true => json::print(front.output, &document),
             false => front.output.print(&run::leaderboard(&document, usize::MAX)),
         }
-        front.output.note(&format!("nothing works on it now; go on with: {resume}"));
+        front
+            .output
+            .note(&format!("nothing works on it now; go on with: {resume}"));
         return Ok(Exit::Done);
     }
-    let ending = front.follow(&row.sweep, row.limit, Interrupt::Detach).await?;
+    let ending = front
+        .follow(&row.sweep, row.limit, Interrupt::Detach)
+        .await?;
     run::report(front.output, &ending, &place, &flags, &resume);
     Ok(ending.exit())
 }
@@ -163,7 +197,13 @@ async fn control(global: &Global, selector: &str, action: SweepAction) -> Outcom
 
 async fn control_in(link: &Link, selector: &str, action: SweepAction) -> Result<String, Failure> {
     let row = find(link, selector).await?;
-    Ok(link.fleet.control_sweep(ControlSweep { sweep: row.sweep, action }).await?)
+    Ok(link
+        .fleet
+        .control_sweep(ControlSweep {
+            sweep: row.sweep,
+            action,
+        })
+        .await?)
 }
 
 /// Goes on with a sweep: on a fleet that lives, at once; else in the foreground.
@@ -177,17 +217,29 @@ async fn resume(global: &Global, selector: &str, local: LocalArgs) -> Outcome {
 async fn resume_in(front: &mut Foreground, selector: &str) -> Outcome {
     let row = find(&front.link, selector).await?;
     if !front.is_local() {
-        let control = ControlSweep { sweep: row.sweep.clone(), action: SweepAction::Resume };
+        let control = ControlSweep {
+            sweep: row.sweep.clone(),
+            action: SweepAction::Resume,
+        };
         let name = front.link.fleet.control_sweep(control).await?;
         match front.output.is_json() {
-            true => json::print(front.output, &documents::sweep(&front.link.fleet, &name).await?),
+            true => json::print(
+                front.output,
+                &documents::sweep(&front.link.fleet, &name).await?,
+            ),
             false => front.output.print(&format!("{name} goes on")),
         }
         return Ok(Exit::Done);
     }
     let (place, flags) = (front.link.place(), front.link.flags());
     let ending = run::go_on(front, &row).await?;
-    run::report(front.output, &ending, &place, &flags, &format!("bonfire sweep resume {}{flags}", row.sweep));
+    run::report(
+        front.output,
+        &ending,
+        &place,
+        &flags,
+        &format!("bonfire sweep resume {}{flags}", row.sweep),
+    );
     Ok(ending.exit())
 }
 
@@ -204,7 +256,11 @@ fn print_preview(global: &Global, args: &SpecArgs) -> Outcome {
 }
 
 fn preview_json(plan: &Preview) -> serde_json::Value {
-    let rungs: Vec<_> = plan.rungs.iter().map(|r| json!({ "epochs": r.until, "trials": r.trials })).collect();
+    let rungs: Vec<_> = plan
+        .rungs
+        .iter()
+        .map(|r| json!({ "epochs": r.until, "trials": r.trials }))
+        .collect();
     // Spaces beyond 2^64 are as good as continuous for a script.
     let points = plan.points.and_then(|p| u64::try_from(p).ok());
     json!({
@@ -214,11 +270,16 @@ fn preview_json(plan: &Preview) -> serde_json::Value {
 }
 
 fn preview_text(plan: &Preview) -> String {
-    let known = |n: Option<u64>| n.map_or_else(|| "bounded by time only".to_owned(), |n| n.to_string());
+    let known =
+        |n: Option<u64>| n.map_or_else(|| "bounded by time only".to_owned(), |n| n.to_string());
     let mut facts = vec![
         ("trials", known(plan.trials)),
         ("parameters", plan.parameters.to_string()),
-        ("points of the space", plan.points.map_or_else(|| "continuous".to_owned(), |p| p.to_string())),
+        (
+            "points of the space",
+            plan.points
+                .map_or_else(|| "continuous".to_owned(), |p| p.to_string()),
+        ),
         ("epochs in all", known(plan.epochs)),
     ];
     if plan.epochs != plan.epochs_full {
@@ -229,9 +290,16 @@ fn preview_text(plan: &Preview) -> String {
     }
     let mut out = table::facts(&facts);
     if plan.rungs.len() > 1 {
-        let rows = plan.rungs.iter().map(|r| vec![r.until.to_string(), r.trials.to_string()]);
+        let rows = plan
+            .rungs
+            .iter()
+            .map(|r| vec![r.until.to_string(), r.trials.to_string()]);
         out.push('\n');
-        out.push_str(&table::table(&["rung at epoch", "trials that reach it"], &[0, 1], rows));
+        out.push_str(&table::table(
+            &["rung at epoch", "trials that reach it"],
+            &[0, 1],
+            rows,
+        ));
     }
     out
 }

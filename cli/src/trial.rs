@@ -62,7 +62,13 @@ fn print(output: Output, document: &TrialDocument) {
         ("value", text::optional(row.value)),
         ("epochs", row.epochs.to_string()),
         ("parameters", text::parameters(&row.parameters)),
-        ("dataset", document.dataset.as_ref().map_or_else(|| "-".to_owned(), |d| d.chars().take(12).collect())),
+        (
+            "dataset",
+            document
+                .dataset
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |d| d.chars().take(12).collect()),
+        ),
     ];
     if let Some(reason) = &row.reason {
         facts.insert(2, ("reason", reason.clone()));
@@ -71,16 +77,29 @@ fn print(output: Output, document: &TrialDocument) {
         facts.push(("forked from", parent.clone()));
     }
     if !document.exact {
-        facts.push(("exact", "no: it went on in another numerics class".to_owned()));
+        facts.push((
+            "exact",
+            "no: it went on in another numerics class".to_owned(),
+        ));
     }
     let mut out = table::facts(&facts);
     if !document.attempt_history.is_empty() {
         let rows = document.attempt_history.iter().map(|a| {
             let end = a.end.as_deref().unwrap_or("runs").replace('\n', " ");
-            vec![a.attempt.to_string(), a.worker.clone(), a.from_step.to_string(), table::short_time(&a.started), text::cut(&end, 40)]
+            vec![
+                a.attempt.to_string(),
+                a.worker.clone(),
+                a.from_step.to_string(),
+                table::short_time(&a.started),
+                text::cut(&end, 40),
+            ]
         });
         out.push('\n');
-        out.push_str(&table::table(&["attempt", "worker", "from step", "started", "end"], &[0, 2], rows));
+        out.push_str(&table::table(
+            &["attempt", "worker", "from step", "started", "end"],
+            &[0, 2],
+            rows,
+        ));
     }
     if !document.checkpoints.is_empty() {
         out.push('\n');
@@ -98,7 +117,17 @@ async fn logs(global: &Global, selector: &str) -> Outcome {
     if output.is_json() {
         json::print(output, &lines);
     } else {
-        let lines: String = lines.iter().map(|l| format!("{} [{}] {}\n", table::short_time(&l.time), l.attempt, l.text)).collect();
+        let lines: String = lines
+            .iter()
+            .map(|l| {
+                format!(
+                    "{} [{}] {}\n",
+                    table::short_time(&l.time),
+                    l.attempt,
+                    l.text
+                )
+            })
+            .collect();
         match lines.is_empty() {
             true => output.note("it wrote nothing"),
             false => output.print(&lines),
@@ -112,14 +141,27 @@ async fn metrics(global: &Global, args: &Metrics) -> Outcome {
     let link = Link::open(global, Need::Read).await?;
     let points = documents::metrics(&link.fleet, &args.trial).await;
     link.close().await;
-    let points: Vec<_> = points?.into_iter().filter(|p| args.keys.is_empty() || args.keys.contains(&p.key)).collect();
+    let points: Vec<_> = points?
+        .into_iter()
+        .filter(|p| args.keys.is_empty() || args.keys.contains(&p.key))
+        .collect();
     if output.is_json() {
         json::print(output, &points);
     } else {
         let rows = points.iter().map(|p| {
-            vec![p.key.clone(), p.step.to_string(), text::number(p.epoch), text::optional(p.value), table::short_time(&p.time)]
+            vec![
+                p.key.clone(),
+                p.step.to_string(),
+                text::number(p.epoch),
+                text::optional(p.value),
+                table::short_time(&p.time),
+            ]
         });
-        output.print(&table::table(&["metric", "step", "epoch", "value", "time"], &[1, 2, 3], rows));
+        output.print(&table::table(
+            &["metric", "step", "epoch", "value", "time"],
+            &[1, 2, 3],
+            rows,
+        ));
     }
     Ok(Exit::Done)
 }
@@ -140,7 +182,10 @@ async fn why(global: &Global, selector: &str) -> Outcome {
     }
     for a in &why.attempts {
         let end = a.end.as_deref().unwrap_or("runs");
-        out.push_str(&format!("  attempt {} on {} from step {}: {end}\n", a.attempt, a.worker, a.from_step));
+        out.push_str(&format!(
+            "  attempt {} on {} from step {}: {end}\n",
+            a.attempt, a.worker, a.from_step
+        ));
     }
     output.print(&out);
     Ok(Exit::Done)
@@ -159,9 +204,18 @@ async fn stop(global: &Global, selector: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn control(link: &Link, selector: &str, action: TrialAction) -> Result<TrialDocument, Failure> {
+async fn control(
+    link: &Link,
+    selector: &str,
+    action: TrialAction,
+) -> Result<TrialDocument, Failure> {
     let trial = documents::trial(&link.fleet, selector).await?.row.trial;
-    link.fleet.control_trial(ControlTrial { trial: trial.clone(), action }).await?;
+    link.fleet
+        .control_trial(ControlTrial {
+            trial: trial.clone(),
+            action,
+        })
+        .await?;
     documents::trial(&link.fleet, &trial).await
 }
 
@@ -189,7 +243,9 @@ async fn fork(global: &Global, args: &ForkTrial) -> Outcome {
 async fn fork_in(front: &mut Foreground, args: &ForkTrial) -> Outcome {
     let (selector, step) = match args.trial.rsplit_once('@') {
         Some((trial, step)) => {
-            let step = step.parse().map_err(|_| Failure::wrong(format!("{step:?} is not a step")))?;
+            let step = step
+                .parse()
+                .map_err(|_| Failure::wrong(format!("{step:?} is not a step")))?;
             (trial, Some(step))
         }
         None => (args.trial.as_str(), None),
@@ -198,24 +254,41 @@ async fn fork_in(front: &mut Foreground, args: &ForkTrial) -> Outcome {
     let path = format!("{}/spec", documents::sweep_path(sweep_of(&parent)));
     let text = front.link.fleet.get(&path).await?.json;
     let spec = Spec::from_canonical(&String::from_utf8_lossy(&text));
-    let spec = spec.map_err(|e| Failure::failed(format!("the sweep's spec cannot be read: {e}")))?;
+    let spec =
+        spec.map_err(|e| Failure::failed(format!("the sweep's spec cannot be read: {e}")))?;
     let parameters = override_parameters(&parent, &args.overrides);
     spec.with(&parameters).map_err(|problems| {
-        Failure::wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        Failure::wrong(
+            problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
     })?;
     if parent.checkpoints.is_empty() {
         let text = format!("{} has no checkpoint to fork from", parent.row.trial);
-        return Err(Failure::missing(text).next("set checkpoint.every in the spec, or start a sweep of its own"));
+        return Err(Failure::missing(text)
+            .next("set checkpoint.every in the spec, or start a sweep of its own"));
     }
     ready(front, &parent).await?;
-    let fork = Fork { request: submit::random()?, trial: parent.row.trial.clone(), step, parameters };
+    let fork = Fork {
+        request: submit::random()?,
+        trial: parent.row.trial.clone(),
+        step,
+        parameters,
+    };
     let name = front.link.fleet.fork(fork).await?;
     let document = documents::trial(&front.link.fleet, &name).await?;
     finish(front, document, "is forked").await
 }
 
 fn sweep_of(document: &TrialDocument) -> &str {
-    document.row.trial.rsplit_once('/').map_or(document.row.trial.as_str(), |(sweep, _)| sweep)
+    document
+        .row
+        .trial
+        .rsplit_once('/')
+        .map_or(document.row.trial.as_str(), |(sweep, _)| sweep)
 }
 
 /// A trial of a paused sweep would wait forever. Where this process is the fleet, its workers start.
@@ -223,7 +296,10 @@ async fn ready(front: &mut Foreground, document: &TrialDocument) -> Result<(), F
     let row = sweep::find(&front.link, sweep_of(document)).await?;
     if row.state == "paused" {
         let flags = front.link.flags();
-        let failure = Failure::failed(format!("{} is paused, so that none of its trials starts", row.sweep));
+        let failure = Failure::failed(format!(
+            "{} is paused, so that none of its trials starts",
+            row.sweep
+        ));
         return Err(failure.next(format!("bonfire sweep resume {}{flags}", row.sweep)));
     }
     front.start_workers(Some(&row.sweep)).await
@@ -234,21 +310,35 @@ async fn finish(front: &mut Foreground, document: TrialDocument, done: &str) -> 
     if !front.is_local() {
         match front.output.is_json() {
             true => json::print(front.output, &document),
-            false => front.output.print(&format!("{} {done}", document.row.trial)),
+            false => front
+                .output
+                .print(&format!("{} {done}", document.row.trial)),
         }
         return Ok(Exit::Done);
     }
     front.output.note(&format!("{} {done}", document.row.trial));
     let row = sweep::find(&front.link, sweep_of(&document)).await?;
-    front.follow(&row.sweep, row.limit, Interrupt::Pause).await?;
+    front
+        .follow(&row.sweep, row.limit, Interrupt::Pause)
+        .await?;
     let document = documents::trial(&front.link.fleet, &document.row.trial).await?;
     print(front.output, &document);
-    Ok(if matches!(document.row.state.as_str(), "completed" | "pruned") { Exit::Done } else { Exit::Failed })
+    Ok(
+        if matches!(document.row.state.as_str(), "completed" | "pruned") {
+            Exit::Done
+        } else {
+            Exit::Failed
+        },
+    )
 }
 
 /// The parent's values with others put in their place; a number keeps the kind it had.
 fn override_parameters(parent: &TrialDocument, overrides: &[(String, String)]) -> Assignment {
-    let known = parent.row.parameters.iter().filter_map(|(name, value)| Some((name.clone(), value_of(value)?)));
+    let known = parent
+        .row
+        .parameters
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value_of(value)?)));
     let mut parameters: Assignment = known.collect();
     for (name, text) in overrides {
         let was_real = matches!(parameters.get(name), Some(Value::Real(_)));
@@ -261,16 +351,27 @@ fn value_of(json: &serde_json::Value) -> Option<Value> {
     match json {
         serde_json::Value::Bool(b) => Some(Value::Bool(*b)),
         serde_json::Value::String(s) => Some(Value::Text(s.clone())),
-        serde_json::Value::Number(n) => n.as_i64().map(Value::Int).or_else(|| n.as_f64().map(Value::Real)),
+        serde_json::Value::Number(n) => n
+            .as_i64()
+            .map(Value::Int)
+            .or_else(|| n.as_f64().map(Value::Real)),
         _ => None,
     }
 }
 
 fn parse_value(text: &str, real: bool) -> Value {
     let whole = text.parse().ok().filter(|_| !real).map(Value::Int);
-    let number = || text.parse::<f64>().ok().filter(|x| x.is_finite()).map(Value::Real);
+    let number = || {
+        text.parse::<f64>()
+            .ok()
+            .filter(|x| x.is_finite())
+            .map(Value::Real)
+    };
     let flag = || text.parse().ok().map(Value::Bool);
-    whole.or_else(number).or_else(flag).unwrap_or_else(|| Value::Text(text.to_owned()))
+    whole
+        .or_else(number)
+        .or_else(flag)
+        .unwrap_or_else(|| Value::Text(text.to_owned()))
 }
 
 #[cfg(test)]

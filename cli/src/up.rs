@@ -40,7 +40,8 @@ pub async fn coordinator(global: &Global, args: &Coordinator) -> Outcome {
         None => CoordinatorConfig::new(global.data_dir()),
         Some(file) => {
             let text = read_config(file)?;
-            CoordinatorConfig::from_toml(&text).map_err(|e| Failure::wrong(e.to_string()).about(file.display()))?
+            CoordinatorConfig::from_toml(&text)
+                .map_err(|e| Failure::wrong(e.to_string()).about(file.display()))?
         }
     };
     if let Some(data) = &global.data {
@@ -63,9 +64,11 @@ fn opened(opening: Opening, data: &Path) -> Result<LocalCoordinator, Failure> {
     match opening {
         Opening::Open(coordinator) => Ok(coordinator),
         Opening::InUse => {
-            let at = bonfire_coordinator::discover(data).map_or_else(String::new, |(address, _)| format!(" at {address}"));
+            let at = bonfire_coordinator::discover(data)
+                .map_or_else(String::new, |(address, _)| format!(" at {address}"));
             let text = format!("{} is in use by a live coordinator{at}", data.display());
-            Err(Failure::failed(text).next("stop it first, or choose another directory with --data"))
+            Err(Failure::failed(text)
+                .next("stop it first, or choose another directory with --data"))
         }
     }
 }
@@ -84,13 +87,20 @@ fn announce(output: Output, coordinator: &LocalCoordinator, data: &Path) {
         ("token file", token.clone()),
         ("data", data.display().to_string()),
         ("join", join),
-        ("submit", format!("bonfire sweep submit SPEC --coordinator {address} --token-file {token}")),
+        (
+            "submit",
+            format!("bonfire sweep submit SPEC --coordinator {address} --token-file {token}"),
+        ),
     ];
     output.print(&table::facts(&facts));
 }
 
 /// Waits for a signal, then ends workers before the coordinator they report to. A second signal ends all at once.
-async fn serve(coordinator: LocalCoordinator, workers: Option<Workers>, signals: &mut Signals) -> Outcome {
+async fn serve(
+    coordinator: LocalCoordinator,
+    workers: Option<Workers>,
+    signals: &mut Signals,
+) -> Outcome {
     let stopper = coordinator.stopper();
     let mut ended = std::pin::pin!(coordinator.ended());
     let mut workers = workers;
@@ -156,13 +166,19 @@ fn worker_config(global: &Global, args: &Worker) -> Result<WorkerConfig, Failure
         Some(file) => {
             let text = read_config(file)?;
             let base = file.parent().unwrap_or(Path::new(""));
-            WorkerConfig::from_toml(&text, base).map_err(|e| Failure::wrong(e.to_string()).about(file.display()))?
+            WorkerConfig::from_toml(&text, base)
+                .map_err(|e| Failure::wrong(e.to_string()).about(file.display()))?
         }
         None if addresses.is_empty() => {
             let failure = Failure::wrong("no coordinator to work for");
-            return Err(failure.next("say --coordinator HOST:PORT; for a fleet on this machine: bonfire up"));
+            return Err(failure
+                .next("say --coordinator HOST:PORT; for a fleet on this machine: bonfire up"));
         }
-        None => WorkerConfig::new(Vec::new(), find_token(global)?, global.data_dir().join("workers")),
+        None => WorkerConfig::new(
+            Vec::new(),
+            find_token(global)?,
+            global.data_dir().join("workers"),
+        ),
     };
     if !addresses.is_empty() {
         config.coordinators = addresses;
@@ -170,7 +186,9 @@ fn worker_config(global: &Global, args: &Worker) -> Result<WorkerConfig, Failure
     if args.config.is_some() && (global.token.is_some() || global.token_file.is_some()) {
         config.token = find_token(global)?;
     }
-    if args.config.is_some() && let Some(data) = &global.data {
+    if args.config.is_some()
+        && let Some(data) = &global.data
+    {
         config.data_dir = data.clone();
     }
     match args.slots {
@@ -195,15 +213,20 @@ async fn run_worker(config: WorkerConfig, fixed: bool, shutdown: CancellationTok
         match bonfire_worker::run(config, shutdown.clone()).await {
             Ok(WorkerEnd::Drained) => return Ok(Exit::Done),
             Ok(WorkerEnd::DrainTimeout) => {
-                return Err(Failure::failed("not everything could be reported in time; unsaved work is done again elsewhere"));
+                return Err(Failure::failed(
+                    "not everything could be reported in time; unsaved work is done again elsewhere",
+                ));
             }
             Err(WorkerError::Taken { .. }) if !fixed => {}
             Err(error) => return Err(Failure::failed(error.to_string())),
         }
     }
-    Err(Failure::failed(format!("all {FOLDERS_MAX} worker folders are in use")))
+    Err(Failure::failed(format!(
+        "all {FOLDERS_MAX} worker folders are in use"
+    )))
 }
 
 fn read_config(file: &PathBuf) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|e| Failure::wrong(format!("cannot read {}: {e}", file.display())))
+    std::fs::read_to_string(file)
+        .map_err(|e| Failure::wrong(format!("cannot read {}: {e}", file.display())))
 }

@@ -39,11 +39,16 @@ async fn look_at_registered(
     let link = match Link::open(global, Need::Read).await {
         Ok(link) => link,
         Err(failure) => {
-            output.note(&format!("dataset {name} was not looked at: {}", failure.text));
+            output.note(&format!(
+                "dataset {name} was not looked at: {}",
+                failure.text
+            ));
             return Ok(());
         }
     };
-    let manifest = submit::registered(&link.fleet, name, version).await.map_err(|e| submit::as_request(e, file));
+    let manifest = submit::registered(&link.fleet, name, version)
+        .await
+        .map_err(|e| submit::as_request(e, file));
     link.close().await;
     let manifest = manifest?;
     file.fit(&manifest.columns, manifest.rows)
@@ -55,7 +60,8 @@ async fn look_at_registered(
 /// None for the kinds that the command line takes.
 pub fn schema(global: &Global, args: &Schema) -> Outcome {
     let SchemaKind::Sweep = args.kind;
-    let schema = json_schema("sweep").ok_or_else(|| Failure::failed("there is no schema for sweep"))?;
+    let schema =
+        json_schema("sweep").ok_or_else(|| Failure::failed("there is no schema for sweep"))?;
     json::print(Output::of(global), &schema);
     Ok(Exit::Done)
 }

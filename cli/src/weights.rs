@@ -32,27 +32,47 @@ pub async fn export(global: &Global, args: &ExportWeights) -> Outcome {
     let exported = export_in(&link, args).await;
     link.close().await;
     let (document, beside) = exported?;
-    let (file, beside) = (args.file.display().to_string(), beside.display().to_string());
+    let (file, beside) = (
+        args.file.display().to_string(),
+        beside.display().to_string(),
+    );
     match output.is_json() {
-        true => json::print(output, &json!({ "checkpoint": document.checkpoint, "file": file, "description": beside })),
-        false => output.print(&format!("{} is written to {file} and {beside}", document.checkpoint)),
+        true => json::print(
+            output,
+            &json!({ "checkpoint": document.checkpoint, "file": file, "description": beside }),
+        ),
+        false => output.print(&format!(
+            "{} is written to {file} and {beside}",
+            document.checkpoint
+        )),
     }
     Ok(Exit::Done)
 }
 
-async fn export_in(link: &Link, args: &ExportWeights) -> Result<(CheckpointDocument, PathBuf), Failure> {
+async fn export_in(
+    link: &Link,
+    args: &ExportWeights,
+) -> Result<(CheckpointDocument, PathBuf), Failure> {
     let beside = args.file.with_extension("json");
     if beside == args.file {
-        return Err(Failure::wrong(format!("{} is where the description goes", args.file.display())).next("name it FILE.safetensors"));
+        return Err(Failure::wrong(format!(
+            "{} is where the description goes",
+            args.file.display()
+        ))
+        .next("name it FILE.safetensors"));
     }
     let document = documents::checkpoint(&link.fleet, &args.of.checkpoint, args.of.best).await?;
     let manifest = manifest(link, &document).await?;
     let trial = documents::trial(&link.fleet, &document.trial).await?;
     let description = describe(link, &document, &manifest, &trial).await?;
     let part = weights_part(&manifest, &document)?;
-    let failed = |e: io::Error| Failure::failed(format!("cannot write {}: {e}", args.file.display()));
+    let failed =
+        |e: io::Error| Failure::failed(format!("cannot write {}: {e}", args.file.display()));
     let mut whole = Whole::beside(&args.file).map_err(failed)?;
-    read_part(link, part, |chunk| whole.file.write_all(chunk).map_err(failed)).await?;
+    read_part(link, part, |chunk| {
+        whole.file.write_all(chunk).map_err(failed)
+    })
+    .await?;
     let mut text = serde_json::to_string_pretty(&description).unwrap_or_default();
     text.push('\n');
     let written = Whole::beside(&beside).and_then(|mut described| {
@@ -64,7 +84,10 @@ async fn export_in(link: &Link, args: &ExportWeights) -> Result<(CheckpointDocum
     Ok((document, beside))
 }
 
-fn weights_part<'a>(manifest: &'a CheckpointManifest, document: &CheckpointDocument) -> Result<&'a CheckpointPart, Failure> {
+fn weights_part<'a>(
+    manifest: &'a CheckpointManifest,
+    document: &CheckpointDocument,
+) -> Result<&'a CheckpointPart, Failure> {
     let part = manifest.parts.iter().find(|part| part.name == WEIGHTS);
     part.ok_or_else(|| Failure::failed(format!("{} holds no weights", document.checkpoint)))
 }
@@ -81,13 +104,19 @@ pub async fn read_part(
     let blobs = link.fleet.blobs();
     let mut bytes = 0;
     for chunk in &part.chunks {
-        let got = blobs.get(chunk.digest, CHUNK_BYTES.max(chunk.bytes as usize) as u64).await;
-        let got = got.map_err(|e| Failure::from(e).about(format!("chunk {}", chunk.digest.short())))?;
+        let got = blobs
+            .get(chunk.digest, CHUNK_BYTES.max(chunk.bytes as usize) as u64)
+            .await;
+        let got =
+            got.map_err(|e| Failure::from(e).about(format!("chunk {}", chunk.digest.short())))?;
         bytes += got.len() as u64;
         take(&got)?;
     }
     if bytes != part.bytes {
-        return Err(Failure::failed(format!("part {} has {bytes} bytes, its manifest says {}", part.name, part.bytes)));
+        return Err(Failure::failed(format!(
+            "part {} has {bytes} bytes, its manifest says {}",
+            part.name, part.bytes
+        )));
     }
     Ok(())
 }
@@ -101,7 +130,11 @@ async fn describe(
 ) -> Result<Value, Failure> {
     let prepared = prepared(link, trial).await?;
     // A number that is not finite has no place in JSON.
-    let metrics: Map<String, Value> = manifest.metrics.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    let metrics: Map<String, Value> = manifest
+        .metrics
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
     Ok(json!({
         "checkpoint": document.checkpoint,
         "trial": document.trial,
@@ -127,13 +160,15 @@ async fn prepared(link: &Link, trial: &TrialDocument) -> Result<Option<PreparedM
     let Some(version) = trial.dataset.as_deref().and_then(Digest::parse) else {
         return Ok(None);
     };
-    let unreadable = |e: serde_json::Error| Failure::failed(format!("the fleet's answer cannot be read: {e}"));
+    let unreadable =
+        |e: serde_json::Error| Failure::failed(format!("the fleet's answer cannot be read: {e}"));
     let spec: Spec = serde_json::from_value(trial.spec.clone()).map_err(unreadable)?;
     let Some(preparation) = Preparation::of(&spec, version) else {
         return Ok(None);
     };
     let text = link.fleet.fetch_prepared(preparation.key()).await?;
-    text.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
+    text.map(|text| serde_json::from_str(&text).map_err(unreadable))
+        .transpose()
 }
 
 /// A file under another name until it is whole; gone if it never is.
@@ -144,9 +179,15 @@ struct Whole {
 
 impl Whole {
     fn beside(path: &Path) -> io::Result<Whole> {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        Ok(Whole { file: File::create(&part)?, part })
+        Ok(Whole {
+            file: File::create(&part)?,
+            part,
+        })
     }
 
     fn finish(self, path: &Path) -> io::Result<()> {
@@ -171,17 +212,38 @@ pub async fn diff(global: &Global, a: &str, b: &str) -> Outcome {
     let read = async { Ok::<_, Failure>((load(&link, a).await?, load(&link, b).await?)) }.await;
     link.close().await;
     let ((a, a_bytes), (b, b_bytes)) = read?;
-    let rows = compare(&a_bytes, &b_bytes).map_err(|e| Failure::failed(format!("weights cannot be read: {e}")))?;
+    let rows = compare(&a_bytes, &b_bytes)
+        .map_err(|e| Failure::failed(format!("weights cannot be read: {e}")))?;
     let equal = rows.iter().all(|row| row.equal);
     if output.is_json() {
         let tensors: Vec<Value> = rows.iter().map(Row::json).collect();
-        json::print(output, &json!({ "a": a.checkpoint, "b": b.checkpoint, "equal": equal, "tensors": tensors }));
+        json::print(
+            output,
+            &json!({ "a": a.checkpoint, "b": b.checkpoint, "equal": equal, "tensors": tensors }),
+        );
     } else {
         let lines = rows.iter().map(|r| {
-            vec![text::cut(&r.name, 48), r.shapes.clone(), if r.equal { "equal".into() } else { text::optional(r.difference) }]
+            vec![
+                text::cut(&r.name, 48),
+                r.shapes.clone(),
+                if r.equal {
+                    "equal".into()
+                } else {
+                    text::optional(r.difference)
+                },
+            ]
         });
-        let verdict = if equal { "the same weights" } else { "different weights" };
-        output.print(&format!("{}\n{} and {}: {verdict}", table::table(&["tensor", "shape", "largest difference"], &[2], lines), a.checkpoint, b.checkpoint));
+        let verdict = if equal {
+            "the same weights"
+        } else {
+            "different weights"
+        };
+        output.print(&format!(
+            "{}\n{} and {}: {verdict}",
+            table::table(&["tensor", "shape", "largest difference"], &[2], lines),
+            a.checkpoint,
+            b.checkpoint
+        ));
     }
     Ok(if equal { Exit::Done } else { Exit::Failed })
 }
@@ -225,15 +287,40 @@ fn compare(a: &[u8], b: &[u8]) -> Result<Vec<Row>, safetensors::SafeTensorError>
             (Ok(x), Ok(y)) if x.shape() == y.shape() && x.dtype() == y.dtype() => {
                 let floats = x.dtype() == Dtype::F32;
                 let difference = floats.then(|| largest_difference(x.data(), y.data()));
-                Row { name, shapes: format!("{:?}", x.shape()), equal: x.data() == y.data(), difference }
+                Row {
+                    name,
+                    shapes: format!("{:?}", x.shape()),
+                    equal: x.data() == y.data(),
+                    difference,
+                }
             }
             (Ok(x), Ok(y)) => {
-                let shapes = format!("{:?} {:?} / {:?} {:?}", x.dtype(), x.shape(), y.dtype(), y.shape());
-                Row { name, shapes, equal: false, difference: None }
+                let shapes = format!(
+                    "{:?} {:?} / {:?} {:?}",
+                    x.dtype(),
+                    x.shape(),
+                    y.dtype(),
+                    y.shape()
+                );
+                Row {
+                    name,
+                    shapes,
+                    equal: false,
+                    difference: None,
+                }
             }
             (x, _) => {
-                let side = if x.is_ok() { "only in the first" } else { "only in the second" };
-                Row { name, shapes: side.to_owned(), equal: false, difference: None }
+                let side = if x.is_ok() {
+                    "only in the first"
+                } else {
+                    "only in the second"
+                };
+                Row {
+                    name,
+                    shapes: side.to_owned(),
+                    equal: false,
+                    difference: None,
+                }
             }
         }
     };
@@ -243,9 +330,16 @@ fn compare(a: &[u8], b: &[u8]) -> Result<Vec<Row>, safetensors::SafeTensorError>
 /// Over little-endian f32 values.
 fn largest_difference(a: &[u8], b: &[u8]) -> f64 {
     let values = |bytes: &[u8]| -> Vec<f64> {
-        bytes.chunks_exact(4).map(|c| f64::from(f32::from_le_bytes([c[0], c[1], c[2], c[3]]))).collect()
+        bytes
+            .chunks_exact(4)
+            .map(|c| f64::from(f32::from_le_bytes([c[0], c[1], c[2], c[3]])))
+            .collect()
     };
-    values(a).iter().zip(values(b)).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
+    values(a)
+        .iter()
+        .zip(values(b))
+        .map(|(x, y)| (x - y).abs())
+        .fold(0.0, f64::max)
 }
 
 #[cfg(test)]
@@ -258,9 +352,17 @@ mod tests {
     fn file(tensors: &[(&str, &[f32])]) -> Vec<u8> {
         let bytes: Vec<(&str, Vec<u8>, usize)> = tensors
             .iter()
-            .map(|(name, values)| (*name, values.iter().flat_map(|v| v.to_le_bytes()).collect(), values.len()))
+            .map(|(name, values)| {
+                (
+                    *name,
+                    values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                    values.len(),
+                )
+            })
             .collect();
-        let views = bytes.iter().map(|(name, data, n)| (*name, TensorView::new(Dtype::F32, vec![*n], data).unwrap()));
+        let views = bytes
+            .iter()
+            .map(|(name, data, n)| (*name, TensorView::new(Dtype::F32, vec![*n], data).unwrap()));
         serialize(views, None).unwrap()
     }
 
@@ -269,8 +371,19 @@ mod tests {
         let a = file(&[("w", &[1.0, 2.0]), ("b", &[0.5]), ("old", &[1.0])]);
         let b = file(&[("w", &[1.0, 2.25]), ("b", &[0.5]), ("new", &[1.0, 2.0])]);
         let found = compare(&a, &b).unwrap();
-        let found: Vec<_> = found.iter().map(|r| (r.name.as_str(), r.equal, r.difference)).collect();
-        assert_eq!(found, [("b", true, Some(0.0)), ("new", false, None), ("old", false, None), ("w", false, Some(0.25))]);
+        let found: Vec<_> = found
+            .iter()
+            .map(|r| (r.name.as_str(), r.equal, r.difference))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("b", true, Some(0.0)),
+                ("new", false, None),
+                ("old", false, None),
+                ("w", false, Some(0.25))
+            ]
+        );
         assert!(compare(&a, b"no").is_err());
     }
 

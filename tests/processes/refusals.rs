@@ -80,6 +80,7 @@ fn no_fleet_there_is_4() {
     fleet.run(arguments).exits(4);
 }
 
+// I12: no secret appears in an output or a log.
 #[test]
 fn a_wrong_token_is_refused_and_no_token_is_shown() {
     let fleet = Fleet::start(0, 1);

@@ -14,7 +14,12 @@ pub struct Backoff {
 impl Backoff {
     /// Pauses between half of `first` and `most`, drawn from `seed`.
     pub fn new(first: Duration, most: Duration, seed: u64) -> Backoff {
-        Backoff { first, most, next: first, state: seed }
+        Backoff {
+            first,
+            most,
+            next: first,
+            state: seed,
+        }
     }
 
     /// What a connection or a transfer uses: 50 ms to 2 s.

@@ -46,8 +46,14 @@ impl Cache {
     /// The folder cannot be made.
     pub fn open(dir: &Path, bytes_max: u64) -> io::Result<Cache> {
         fs::create_dir_all(dir)?;
-        let inner = Inner { dir: dir.to_owned(), bytes_max, state: Mutex::default() };
-        Ok(Cache { inner: Arc::new(inner) })
+        let inner = Inner {
+            dir: dir.to_owned(),
+            bytes_max,
+            state: Mutex::default(),
+        };
+        Ok(Cache {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Where a blob lies, if it is here.
@@ -62,7 +68,10 @@ impl Cache {
         for digest in &digests {
             *state.pins.entry(*digest).or_default() += 1;
         }
-        Pin { cache: self.clone(), digests }
+        Pin {
+            cache: self.clone(),
+            digests,
+        }
     }
 
     /// Whether a blob is here and whole; marks it as used. Reads all of it the first time, or whenever `again` is said.
@@ -77,7 +86,8 @@ impl Cache {
             return true;
         }
         let mut hasher = blake3::Hasher::new();
-        let whole = hasher.update_reader(file).is_ok() && Digest(*hasher.finalize().as_bytes()) == blob.digest;
+        let whole = hasher.update_reader(file).is_ok()
+            && Digest(*hasher.finalize().as_bytes()) == blob.digest;
         if whole {
             self.lock().verified.insert(blob.digest);
         } else {
@@ -91,7 +101,9 @@ impl Cache {
     /// The lock under which a blob is transferred.
     pub fn transfer(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut state = self.lock();
-        state.transfers.retain(|_, lock| Arc::strong_count(lock) > 1);
+        state
+            .transfers
+            .retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(state.transfers.entry(digest).or_default())
     }
 
@@ -134,7 +146,9 @@ impl Cache {
             if bytes <= self.inner.bytes_max {
                 break;
             }
-            let digest = path.file_name().and_then(|name| Digest::parse(name.to_str()?));
+            let digest = path
+                .file_name()
+                .and_then(|name| Digest::parse(name.to_str()?));
             let mut state = self.lock();
             if digest.is_some_and(|digest| state.pins.contains_key(&digest)) {
                 continue;
@@ -148,7 +162,10 @@ impl Cache {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,10 +192,17 @@ mod tests {
 
     /// Puts `bytes` in as if used `age` seconds ago.
     fn put(cache: &Cache, bytes: &[u8], age: u64) -> BlobRef {
-        let blob = BlobRef { digest: Digest::of(bytes), bytes: bytes.len() as u64 };
+        let blob = BlobRef {
+            digest: Digest::of(bytes),
+            bytes: bytes.len() as u64,
+        };
         fs::write(cache.path(blob.digest), bytes).unwrap();
-        let file = File::options().write(true).open(cache.path(blob.digest)).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        let file = File::options()
+            .write(true)
+            .open(cache.path(blob.digest))
+            .unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age))
+            .unwrap();
         blob
     }
 
@@ -186,10 +210,17 @@ mod tests {
     fn the_oldest_goes_first_unless_it_is_pinned() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path(), 25).unwrap();
-        let blobs = [put(&cache, &[1; 10], 30), put(&cache, &[2; 10], 20), put(&cache, &[3; 10], 10)];
+        let blobs = [
+            put(&cache, &[1; 10], 30),
+            put(&cache, &[2; 10], 20),
+            put(&cache, &[3; 10], 10),
+        ];
         let pin = cache.pin([blobs[0].digest]);
         cache.shrink().unwrap();
-        assert_eq!(blobs.map(|blob| cache.has(blob, false)), [true, false, true]);
+        assert_eq!(
+            blobs.map(|blob| cache.has(blob, false)),
+            [true, false, true]
+        );
         drop(pin);
         put(&cache, &[4; 10], 0);
         cache.shrink().unwrap();

@@ -6,7 +6,9 @@ use bonfire_domain::{Now, WallMs};
 
 /// The wall clock: a fact to record.
 pub fn wall() -> WallMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -117,9 +117,13 @@ impl WorkerConfig {
     /// [`ConfigError`] with the key, or the place in the text.
     pub fn from_toml(text: &str, base: &Path) -> Result<WorkerConfig, ConfigError> {
         let raw: RawConfig = toml::from_str(text)?;
-        let token = raw.token_file.ok_or_else(|| value("token_file", "is missing"))?;
+        let token = raw
+            .token_file
+            .ok_or_else(|| value("token_file", "is missing"))?;
         let token = Token::read(&base.join(token))?;
-        let data_dir = raw.data_dir.ok_or_else(|| value("data_dir", "is missing"))?;
+        let data_dir = raw
+            .data_dir
+            .ok_or_else(|| value("data_dir", "is missing"))?;
         if raw.coordinators.is_empty() {
             return Err(value("coordinators", "names nobody"));
         }
@@ -134,11 +138,20 @@ impl WorkerConfig {
         };
         put(&mut config.cache_bytes_max, raw.cache_bytes_max);
         put(&mut config.report_bytes_max, raw.report_bytes_max);
-        put(&mut config.heartbeat, raw.heartbeat_ms.map(Duration::from_millis));
-        put(&mut config.drain_max, raw.drain_ms_max.map(Duration::from_millis));
+        put(
+            &mut config.heartbeat,
+            raw.heartbeat_ms.map(Duration::from_millis),
+        );
+        put(
+            &mut config.drain_max,
+            raw.drain_ms_max.map(Duration::from_millis),
+        );
         put(&mut config.executor.nice, raw.executor.nice);
         put(&mut config.executor.trials_max, raw.executor.trials_max);
-        put(&mut config.executor.resident_bytes_max, raw.executor.resident_bytes_max);
+        put(
+            &mut config.executor.resident_bytes_max,
+            raw.executor.resident_bytes_max,
+        );
         if config.heartbeat < Duration::from_millis(100) {
             return Err(value("heartbeat_ms", "must be at least 100"));
         }
@@ -159,7 +172,10 @@ fn put<T>(place: &mut T, written: Option<T>) {
 }
 
 fn value(key: &'static str, problem: &str) -> ConfigError {
-    ConfigError::Value { key, problem: problem.to_owned() }
+    ConfigError::Value {
+        key,
+        problem: problem.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +187,8 @@ mod tests {
     fn check(extra: &str, expected: Result<Option<u16>, &str>) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "ab".repeat(32)).unwrap();
-        let text = format!("token_file = \"token\"\ndata_dir = \"d\"\ncoordinators = [\"a:1\"]\n{extra}");
+        let text =
+            format!("token_file = \"token\"\ndata_dir = \"d\"\ncoordinators = [\"a:1\"]\n{extra}");
         match (WorkerConfig::from_toml(&text, dir.path()), expected) {
             (Ok(config), Ok(slots)) => {
                 assert_eq!(config.slots, slots);
@@ -201,7 +218,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "ab".repeat(32)).unwrap();
         WorkerConfig::from_toml(text, dir.path()).unwrap();
-        for key in ["name", "slots", "labels", "cache_bytes_max", "report_bytes_max", "heartbeat_ms", "drain_ms_max"] {
+        for key in [
+            "name",
+            "slots",
+            "labels",
+            "cache_bytes_max",
+            "report_bytes_max",
+            "heartbeat_ms",
+            "drain_ms_max",
+        ] {
             assert!(text.contains(key), "{key} is not explained");
         }
     }

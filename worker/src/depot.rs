@@ -36,7 +36,11 @@ pub struct Depot {
 
 impl Depot {
     pub fn new(cache: Cache, upstream: watch::Receiver<Option<Upstream>>, seed: u64) -> Depot {
-        Depot { cache, upstream, seed }
+        Depot {
+            cache,
+            upstream,
+            seed,
+        }
     }
 
     /// Makes a call again and again until it is answered.
@@ -70,7 +74,9 @@ impl Depot {
     /// # Errors
     /// [`DepotError::Gone`] if nobody has it whole.
     pub async fn read(&self, digest: Digest, bytes_max: u64) -> Result<bytes::Bytes, DepotError> {
-        let got = self.call(|to| async move { to.blobs.get(digest, bytes_max).await }).await;
+        let got = self
+            .call(|to| async move { to.blobs.get(digest, bytes_max).await })
+            .await;
         got.map_err(|error| gone(digest, error))
     }
 
@@ -91,7 +97,10 @@ impl Depot {
             tokio::fs::write(&part, &bytes).await?;
             tokio::fs::rename(&part, &path).await
         };
-        stored.await.map_err(|source| DepotError::Disk { digest: blob.digest, source })?;
+        stored.await.map_err(|source| DepotError::Disk {
+            digest: blob.digest,
+            source,
+        })?;
         self.cache.added(blob);
         Ok(())
     }
@@ -119,7 +128,9 @@ impl Depot {
     /// Whether a blob is in the cache; hashing it is not done on the agent's own thread.
     async fn has(&self, blob: BlobRef, again: bool) -> bool {
         let cache = self.cache.clone();
-        tokio::task::spawn_blocking(move || cache.has(blob, again)).await.unwrap_or(false)
+        tokio::task::spawn_blocking(move || cache.has(blob, again))
+            .await
+            .unwrap_or(false)
     }
 
     /// Uploads a file under its digest, unless the coordinator has it.
@@ -127,13 +138,17 @@ impl Depot {
     /// # Errors
     /// [`DepotError::Call`]: the file is not what its name says, or cannot be read.
     pub async fn upload(&self, digest: Digest, path: &Path) -> Result<(), DepotError> {
-        self.call(|to| async move { to.blobs.put_file(digest, path).await }).await
+        self.call(|to| async move { to.blobs.put_file(digest, path).await })
+            .await
     }
 }
 
 fn gone(digest: Digest, error: DepotError) -> DepotError {
     match error {
-        DepotError::Call(error) => DepotError::Gone { digest, reason: error.to_string() },
+        DepotError::Call(error) => DepotError::Gone {
+            digest,
+            reason: error.to_string(),
+        },
         other => other,
     }
 }

@@ -8,7 +8,9 @@ use bonfire_domain::metric::ReportBatch;
 use bonfire_domain::order::{Fact, Order, Running, WorkerFacts};
 use bonfire_domain::{Attempt, TrialId};
 use bonfire_proto::blobs::BlobClient;
-use bonfire_proto::client::{ClientError, Fleet, ReportReceiver, ReportSender, SessionReceiver, SessionSender};
+use bonfire_proto::client::{
+    ClientError, Fleet, ReportReceiver, ReportSender, SessionReceiver, SessionSender,
+};
 use bonfire_proto::{FromWorker, ToWorker, Token};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -26,7 +28,9 @@ pub enum LinkEvent {
     Order(Box<Order>),
     Disconnected,
     /// The coordinator does not want this worker: the token is wrong.
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
 }
 
 /// The coordinator that answers now, for calls of their own.
@@ -70,7 +74,13 @@ impl Link {
             backoff: Backoff::of_network(seed),
         };
         let task = AbortOnDropHandle::new(tokio::spawn(task.run(to_send)));
-        Link { outgoing, events, upstream, running, _task: task }
+        Link {
+            outgoing,
+            events,
+            upstream,
+            running,
+            _task: task,
+        }
     }
 
     /// Whether a message would be taken now.
@@ -96,7 +106,11 @@ impl Link {
 
     /// Says that the worker leaves on purpose.
     pub async fn leave(self) {
-        let Link { outgoing, mut events, .. } = self;
+        let Link {
+            outgoing,
+            mut events,
+            ..
+        } = self;
         let _ = outgoing.try_send(FromWorker::Goodbye);
         drop(outgoing);
         // The task ends when all is sent and the coordinator has closed the stream.
@@ -137,7 +151,14 @@ impl ControlTask {
                 }
                 Err(error @ ClientError::Wrong(_)) => {
                     let reason = error.to_string();
-                    if self.say.send(LinkEvent::Refused { reason: reason.clone() }).await.is_err() {
+                    if self
+                        .say
+                        .send(LinkEvent::Refused {
+                            reason: reason.clone(),
+                        })
+                        .await
+                        .is_err()
+                    {
                         return;
                     }
                     reason
@@ -154,7 +175,11 @@ impl ControlTask {
 
     async fn open(&self) -> Result<(SessionSender, SessionReceiver), ClientError> {
         let fleet = bonfire_proto::client::connect(&self.addresses, &self.token).await?;
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let stream = fleet.worker_session(self.facts.clone(), running).await?;
         let blobs = fleet.blobs();
         self.publish.send_replace(Some(Upstream { fleet, blobs }));
@@ -295,7 +320,8 @@ impl SharedReports {
             match receiver.next().await {
                 Ok(Some(ack)) => self.acknowledge(ack.trial, ack.attempt, ack.sequence),
                 Ok(None) => {
-                    let (address, reason) = (String::new(), "the report stream was closed".to_owned());
+                    let (address, reason) =
+                        (String::new(), "the report stream was closed".to_owned());
                     return ClientError::Unreachable { address, reason };
                 }
                 Err(error) => return error,

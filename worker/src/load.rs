@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bonfire_domain::checkpoint::{Checkpoint, CheckpointManifest};
-use bonfire_domain::dataset::{BlobRef, DatasetFile, DatasetManifest, Preparation, PreparedManifest};
+use bonfire_domain::dataset::{
+    BlobRef, DatasetFile, DatasetManifest, Preparation, PreparedManifest,
+};
 use bonfire_domain::fault::{AttemptEnd, Failure};
 use bonfire_domain::order::StartOrder;
 use bonfire_domain::spec::Spec;
@@ -14,7 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cache::Pin;
 use crate::depot::{Depot, DepotError};
-use crate::executor::frame::{Begin, LocalBlob, LocalCheckpoint, LocalData, PrepareFailure, PrepareJob};
+use crate::executor::frame::{
+    Begin, LocalBlob, LocalCheckpoint, LocalData, PrepareFailure, PrepareJob,
+};
 
 /// Largest manifest that is read, in bytes.
 const MANIFEST_BYTES_MAX: u64 = 4 << 20;
@@ -30,7 +34,11 @@ pub enum LoaderRequest {
         answer: oneshot::Sender<Result<String, PrepareFailure>>,
     },
     /// Prepared data was made here and uploaded.
-    Prepared { slot: Slot, key: Digest, manifest: String },
+    Prepared {
+        slot: Slot,
+        key: Digest,
+        manifest: String,
+    },
 }
 
 /// Brings data and checkpoints here. Cheap to clone.
@@ -59,18 +67,29 @@ pub struct Loaded {
 
 impl Loader {
     pub fn new(depot: Depot, spool: PathBuf, agent: mpsc::Sender<LoaderRequest>) -> Loader {
-        Loader { depot, spool, agent, keys: Arc::default() }
+        Loader {
+            depot,
+            spool,
+            agent,
+            keys: Arc::default(),
+        }
     }
 
     /// The folder of one attempt.
     pub fn spool_of(&self, order: &StartOrder) -> PathBuf {
         let (trial, attempt) = (order.trial, order.attempt.0);
-        self.spool.join(format!("{}-{}-{attempt}", trial.sweep.0, trial.number))
+        self.spool
+            .join(format!("{}-{}-{attempt}", trial.sweep.0, trial.number))
     }
 
     /// An attempt that needs nothing but its order.
     pub fn bare(&self, order: Box<StartOrder>) -> Box<Begin> {
-        Box::new(Begin { spool: self.spool_of(&order), order: *order, data: None, resume: None })
+        Box::new(Begin {
+            spool: self.spool_of(&order),
+            order: *order,
+            data: None,
+            resume: None,
+        })
     }
 
     /// Brings what an attempt needs.
@@ -80,9 +99,11 @@ impl Loader {
     pub async fn load(&self, order: Box<StartOrder>, spec: &Spec) -> Result<Loaded, AttemptEnd> {
         let mut pins = Vec::new();
         let resume = match &order.from {
-            Some(Checkpoint { manifest: Some(manifest), step, .. }) => {
-                Some(self.load_checkpoint(*manifest, *step, &mut pins).await?)
-            }
+            Some(Checkpoint {
+                manifest: Some(manifest),
+                step,
+                ..
+            }) => Some(self.load_checkpoint(*manifest, *step, &mut pins).await?),
             _ => None,
         };
         let data = match order.dataset {
@@ -90,7 +111,15 @@ impl Loader {
             None => None,
         };
         let spool = self.spool_of(&order);
-        Ok(Loaded { begin: Box::new(Begin { order: *order, data, resume, spool }), pins })
+        Ok(Loaded {
+            begin: Box::new(Begin {
+                order: *order,
+                data,
+                resume,
+                spool,
+            }),
+            pins,
+        })
     }
 
     async fn load_checkpoint(
@@ -103,10 +132,21 @@ impl Loader {
             DepotError::Gone { .. } => failed(Failure::DamagedCheckpoint { step }, error),
             error => failed(Failure::Io, error),
         };
-        let json = self.depot.read(manifest.digest, MANIFEST_BYTES_MAX).await.map_err(end)?;
-        let manifest: CheckpointManifest = serde_json::from_slice(&json)
-            .map_err(|e| failed(Failure::DamagedCheckpoint { step }, format!("manifest: {e}")))?;
-        let chunks = manifest.parts.iter().flat_map(|part| part.chunks.iter().copied());
+        let json = self
+            .depot
+            .read(manifest.digest, MANIFEST_BYTES_MAX)
+            .await
+            .map_err(end)?;
+        let manifest: CheckpointManifest = serde_json::from_slice(&json).map_err(|e| {
+            failed(
+                Failure::DamagedCheckpoint { step },
+                format!("manifest: {e}"),
+            )
+        })?;
+        let chunks = manifest
+            .parts
+            .iter()
+            .flat_map(|part| part.chunks.iter().copied());
         let chunks: std::collections::BTreeSet<BlobRef> = chunks.collect();
         pins.push(self.depot.cache.pin(chunks.iter().map(|blob| blob.digest)));
         let mut files = Vec::new();
@@ -129,15 +169,23 @@ impl Loader {
             failed(Failure::Unusable, texts.join("\n"))
         })?;
         let preparation = Preparation::of(&spec, version);
-        let preparation = preparation.ok_or_else(|| failed(Failure::Unusable, "the spec has no data"))?;
+        let preparation =
+            preparation.ok_or_else(|| failed(Failure::Unusable, "the spec has no data"))?;
         let json = self.prepared(&preparation, order.slot).await?;
         let manifest = read_manifest(&json)?;
         let files = self.fetch_files(files_of(&manifest), pins).await?;
-        Ok(LocalData { manifest: json.as_ref().clone(), files })
+        Ok(LocalData {
+            manifest: json.as_ref().clone(),
+            files,
+        })
     }
 
     /// The prepared manifest as JSON: the fleet's, or made here if there is none yet.
-    async fn prepared(&self, preparation: &Preparation, slot: Slot) -> Result<Arc<String>, AttemptEnd> {
+    async fn prepared(
+        &self,
+        preparation: &Preparation,
+        slot: Slot,
+    ) -> Result<Arc<String>, AttemptEnd> {
         let digest = preparation.key();
         let key = {
             let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,7 +210,9 @@ impl Loader {
     }
 
     async fn ask_prepared(&self, key: Digest) -> Result<Option<String>, AttemptEnd> {
-        let asked = self.depot.call(|to| async move { to.fleet.fetch_prepared(key).await });
+        let asked = self
+            .depot
+            .call(|to| async move { to.fleet.fetch_prepared(key).await });
         asked.await.map_err(|e| failed(Failure::Io, e))
     }
 
@@ -170,35 +220,66 @@ impl Loader {
     async fn prepare(&self, preparation: &Preparation, slot: Slot) -> Result<(), AttemptEnd> {
         let key = preparation.key();
         let version = preparation.version;
-        let dataset = self.depot.call(|to| async move { to.fleet.fetch_dataset(version).await });
+        let dataset = self
+            .depot
+            .call(|to| async move { to.fleet.fetch_dataset(version).await });
         let dataset = dataset.await.map_err(|e| failed(Failure::Io, e))?;
-        let manifest: DatasetManifest =
-            serde_json::from_str(&dataset).map_err(|e| failed(Failure::Io, format!("dataset: {e}")))?;
+        let manifest: DatasetManifest = serde_json::from_str(&dataset)
+            .map_err(|e| failed(Failure::Io, format!("dataset: {e}")))?;
         let mut pins = Vec::new();
         let files = self.fetch_files(manifest.files, &mut pins).await?;
-        let out = self.spool.join(format!("prepare-{}-{}", slot.0, key.short()));
+        let out = self
+            .spool
+            .join(format!("prepare-{}-{}", slot.0, key.short()));
         // Left by a preparation that was broken off.
         let _ = tokio::fs::remove_dir_all(&out).await;
         let preparation = serde_json::to_string(preparation).map_err(|e| failed(Failure::Io, e))?;
-        let job = Box::new(PrepareJob { key, preparation, dataset, files, out: out.clone() });
+        let job = Box::new(PrepareJob {
+            key,
+            preparation,
+            dataset,
+            files,
+            out: out.clone(),
+        });
         let (answer, made) = oneshot::channel();
-        self.tell(LoaderRequest::Prepare { slot, job, answer }).await?;
-        let made = made.await.map_err(|_| failed(Failure::Io, "preparing was broken off"))?;
+        self.tell(LoaderRequest::Prepare { slot, job, answer })
+            .await?;
+        let made = made
+            .await
+            .map_err(|_| failed(Failure::Io, "preparing was broken off"))?;
         let json = made.map_err(|failure| {
-            let kind = if failure.unusable { Failure::Unusable } else { Failure::Io };
+            let kind = if failure.unusable {
+                Failure::Unusable
+            } else {
+                Failure::Io
+            };
             failed(kind, failure.detail)
         })?;
         for DatasetFile { blob, .. } in files_of(&read_manifest(&json)?) {
             let path = out.join(blob.digest.hex());
-            self.depot.upload(blob.digest, &path).await.map_err(|e| failed(Failure::Io, e))?;
-            self.depot.cache.adopt(blob, &path).map_err(|e| failed(Failure::Io, e))?;
+            self.depot
+                .upload(blob.digest, &path)
+                .await
+                .map_err(|e| failed(Failure::Io, e))?;
+            self.depot
+                .cache
+                .adopt(blob, &path)
+                .map_err(|e| failed(Failure::Io, e))?;
         }
         remove(&out).await;
-        self.tell(LoaderRequest::Prepared { slot, key, manifest: json }).await
+        self.tell(LoaderRequest::Prepared {
+            slot,
+            key,
+            manifest: json,
+        })
+        .await
     }
 
     async fn tell(&self, request: LoaderRequest) -> Result<(), AttemptEnd> {
-        self.agent.send(request).await.map_err(|_| failed(Failure::Io, DepotError::Ending))
+        self.agent
+            .send(request)
+            .await
+            .map_err(|_| failed(Failure::Io, DepotError::Ending))
     }
 
     async fn fetch_files(
@@ -206,22 +287,38 @@ impl Loader {
         files: Vec<DatasetFile>,
         pins: &mut Vec<Pin>,
     ) -> Result<Vec<LocalBlob>, AttemptEnd> {
-        pins.push(self.depot.cache.pin(files.iter().map(|file| file.blob.digest)));
+        pins.push(
+            self.depot
+                .cache
+                .pin(files.iter().map(|file| file.blob.digest)),
+        );
         let mut local = Vec::new();
         for DatasetFile { blob, .. } in files {
-            self.depot.fetch(blob).await.map_err(|e| failed(Failure::Io, e))?;
+            self.depot
+                .fetch(blob)
+                .await
+                .map_err(|e| failed(Failure::Io, e))?;
             local.push(self.local(blob));
         }
         Ok(local)
     }
 
     fn local(&self, blob: BlobRef) -> LocalBlob {
-        LocalBlob { blob, path: self.depot.cache.path(blob.digest) }
+        LocalBlob {
+            blob,
+            path: self.depot.cache.path(blob.digest),
+        }
     }
 }
 
 fn files_of(manifest: &PreparedManifest) -> Vec<DatasetFile> {
-    manifest.train.files.iter().chain(&manifest.valid.files).copied().collect()
+    manifest
+        .train
+        .files
+        .iter()
+        .chain(&manifest.valid.files)
+        .copied()
+        .collect()
 }
 
 fn read_manifest(json: &str) -> Result<PreparedManifest, AttemptEnd> {
@@ -229,7 +326,10 @@ fn read_manifest(json: &str) -> Result<PreparedManifest, AttemptEnd> {
 }
 
 fn failed(failure: Failure, detail: impl ToString) -> AttemptEnd {
-    AttemptEnd::Failed { failure, detail: detail.to_string() }
+    AttemptEnd::Failed {
+        failure,
+        detail: detail.to_string(),
+    }
 }
 
 /// Removes a folder of ours that may not be there; what stays costs space only, until the next start.

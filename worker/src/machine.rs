@@ -13,7 +13,10 @@ pub fn cores() -> usize {
 
 /// Slots to offer.
 pub fn slots(config: &WorkerConfig) -> u16 {
-    config.slots.unwrap_or_else(|| u16::try_from(cores()).unwrap_or(u16::MAX)).max(1)
+    config
+        .slots
+        .unwrap_or_else(|| u16::try_from(cores()).unwrap_or(u16::MAX))
+        .max(1)
 }
 
 /// 64 random bits.
@@ -37,7 +40,11 @@ pub fn facts(config: &WorkerConfig, worker: WorkerId) -> WorkerFacts {
     WorkerFacts {
         worker,
         name,
-        slots: slots.map(|index| SlotFacts { device: device(index) }).collect(),
+        slots: slots
+            .map(|index| SlotFacts {
+                device: device(index),
+            })
+            .collect(),
         labels: config.labels.clone(),
         memory: memory(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -48,7 +55,11 @@ pub fn facts(config: &WorkerConfig, worker: WorkerId) -> WorkerFacts {
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
-    if name.is_empty() { "worker".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "worker".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 /// Bytes of memory the machine has; 0 where the system does not say.

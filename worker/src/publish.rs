@@ -20,7 +20,10 @@ pub async fn upload(depot: &Depot, written: Written) -> Result<Checkpoint, Depot
         let path = written.dir.join(blob.digest.hex());
         depot.upload(blob.digest, &path).await?;
         let moved = depot.cache.adopt(blob, &path);
-        moved.map_err(|source| DepotError::Disk { digest: blob.digest, source })?;
+        moved.map_err(|source| DepotError::Disk {
+            digest: blob.digest,
+            source,
+        })?;
     }
     if written.manifest.is_some() {
         remove(&written.dir).await;

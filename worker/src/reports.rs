@@ -61,8 +61,16 @@ impl Reports {
 
     /// An attempt will report; `from_step` is where it goes on from. Said again, it corrects the step.
     pub fn begin(&mut self, trial: TrialId, attempt: Attempt, from_step: u64) {
-        let fresh = Numbering { from_step, last: 0, durable: 0, ended: false };
-        self.attempts.entry((trial, attempt)).or_insert(fresh).from_step = from_step;
+        let fresh = Numbering {
+            from_step,
+            last: 0,
+            durable: 0,
+            ended: false,
+        };
+        self.attempts
+            .entry((trial, attempt))
+            .or_insert(fresh)
+            .from_step = from_step;
     }
 
     /// Points of an attempt that never began are dropped.
@@ -108,7 +116,8 @@ impl Reports {
     }
 
     fn close_one(&mut self, key: Key) {
-        let (Some(open), Some(numbering)) = (self.open.remove(&key), self.attempts.get(&key)) else {
+        let (Some(open), Some(numbering)) = (self.open.remove(&key), self.attempts.get(&key))
+        else {
             return;
         };
         let batch = ReportBatch {
@@ -119,7 +128,11 @@ impl Reports {
             points: open.points,
             logs: open.logs,
         };
-        self.closed.push_back(Closed { batch, bytes: open.bytes, durable: false });
+        self.closed.push_back(Closed {
+            batch,
+            bytes: open.bytes,
+            durable: false,
+        });
     }
 
     /// The first batch at or after position `from` that is not durable, and the position after it.
@@ -175,7 +188,9 @@ impl Reports {
     }
 
     pub fn is_durable(&self, trial: TrialId, attempt: Attempt, sequence: u64) -> bool {
-        self.attempts.get(&(trial, attempt)).is_none_or(|numbering| numbering.durable >= sequence)
+        self.attempts
+            .get(&(trial, attempt))
+            .is_none_or(|numbering| numbering.durable >= sequence)
     }
 
     /// No more may be taken in until some of it is durable.
@@ -191,11 +206,20 @@ mod tests {
     use super::*;
 
     fn id(number: u32) -> TrialId {
-        TrialId { sweep: SweepId(0), number }
+        TrialId {
+            sweep: SweepId(0),
+            number,
+        }
     }
 
     fn points(count: usize) -> Vec<Point> {
-        let point = Point { key: "train.loss".into(), step: 1, epoch: 1.0, value: 0.5, time: WallMs(1) };
+        let point = Point {
+            key: "train.loss".into(),
+            step: 1,
+            epoch: 1.0,
+            value: 0.5,
+            time: WallMs(1),
+        };
         vec![point; count]
     }
 

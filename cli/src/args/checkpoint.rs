@@ -7,7 +7,9 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub enum CheckpointVerb {
     /// The checkpoints of a trial, or of all trials of a sweep
-    #[command(after_help = "Examples:\n  bonfire checkpoint list digits-k2f/17\n  bonfire checkpoint list last")]
+    #[command(
+        after_help = "Examples:\n  bonfire checkpoint list digits-k2f/17\n  bonfire checkpoint list last"
+    )]
     List {
         /// A trial, SWEEP/NUMBER, or a sweep
         of: String,
@@ -19,7 +21,9 @@ pub enum CheckpointVerb {
     #[command(after_help = "Example:\n  bonfire checkpoint verify digits-k2f/17@1200")]
     Verify(Named),
     /// Write its weights as one safetensors file, and a JSON file beside it
-    #[command(after_help = "Example:\n  bonfire checkpoint export digits-k2f/17 model.safetensors --best")]
+    #[command(
+        after_help = "Example:\n  bonfire checkpoint export digits-k2f/17 model.safetensors --best"
+    )]
     Export(ExportWeights),
     /// Delete one checkpoint
     #[command(after_help = "Example:\n  bonfire checkpoint delete digits-k2f/17@1200")]
@@ -28,7 +32,9 @@ pub enum CheckpointVerb {
         checkpoint: String,
     },
     /// Compare the weights of two checkpoints
-    #[command(after_help = "Example:\n  bonfire checkpoint diff digits-k2f/17@600 digits-k2f/17@1200")]
+    #[command(
+        after_help = "Example:\n  bonfire checkpoint diff digits-k2f/17@600 digits-k2f/17@1200"
+    )]
     Diff {
         /// SWEEP/NUMBER@STEP, or a trial: its latest
         a: String,

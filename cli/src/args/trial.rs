@@ -25,7 +25,9 @@ pub enum TrialVerb {
     #[command(after_help = "Example:\n  bonfire trial resume digits-k2f/17")]
     Resume(ResumeTrial),
     /// A new trial from one of its checkpoints, with other values
-    #[command(after_help = "Examples:\n  bonfire trial fork digits-k2f/17 --set optimizer.lr=1e-4\n  bonfire trial fork digits-k2f/17@1200 --set optimizer.lr=1e-4")]
+    #[command(
+        after_help = "Examples:\n  bonfire trial fork digits-k2f/17 --set optimizer.lr=1e-4\n  bonfire trial fork digits-k2f/17@1200 --set optimizer.lr=1e-4"
+    )]
     Fork(ForkTrial),
     /// What happened to it, and what it waits for
     #[command(after_help = "Example:\n  bonfire trial why digits-k2f/17")]

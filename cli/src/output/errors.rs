@@ -34,7 +34,12 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(exit: Exit, text: impl Into<String>) -> Failure {
-        Failure { exit, text: text.into(), next: None, before: String::new() }
+        Failure {
+            exit,
+            text: text.into(),
+            next: None,
+            before: String::new(),
+        }
     }
 
     pub fn failed(text: impl Into<String>) -> Failure {
@@ -104,7 +109,11 @@ impl From<ClientError> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Failure {
-        let exit = if error.is_users() { Exit::Wrong } else { Exit::Failed };
+        let exit = if error.is_users() {
+            Exit::Wrong
+        } else {
+            Exit::Failed
+        };
         Failure::new(exit, error.to_string())
     }
 }
@@ -115,7 +124,9 @@ impl From<TokenError> for Failure {
             TokenError::Read { source, .. } => format!("{error}: {source}"),
             TokenError::Form { .. } => error.to_string(),
         };
-        Failure::wrong(text).next("give the file that the coordinator made in its data directory: --token-file FILE")
+        Failure::wrong(text).next(
+            "give the file that the coordinator made in its data directory: --token-file FILE",
+        )
     }
 }
 
@@ -130,9 +141,15 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_and_what_next() {
-        check(&Failure::missing("no sweep is named x"), "error: no sweep is named x");
         check(
-            &Failure::failed("disk full\n").about("a.csv").next("free some space").next("not this"),
+            &Failure::missing("no sweep is named x"),
+            "error: no sweep is named x",
+        );
+        check(
+            &Failure::failed("disk full\n")
+                .about("a.csv")
+                .next("free some space")
+                .next("not this"),
             "error: a.csv: disk full\n  next: free some space",
         );
     }

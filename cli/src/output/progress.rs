@@ -48,7 +48,13 @@ pub struct Transfer {
 impl Transfer {
     /// `unit` is `bytes` or `rows`.
     pub fn new(output: Output, what: impl Into<String>, unit: &'static str) -> Transfer {
-        Transfer { what: what.into(), unit, mode: mode(output), began: Instant::now(), bar: None }
+        Transfer {
+            what: what.into(),
+            unit,
+            mode: mode(output),
+            began: Instant::now(),
+            bar: None,
+        }
     }
 
     pub fn update(&mut self, done: u64, total: Option<u64>) {
@@ -65,7 +71,11 @@ impl Transfer {
             Mode::Lines { last } => {
                 if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
                     *last = Some(Instant::now());
-                    say(&format!("{}: {}", self.what, amount(done, total, self.unit)));
+                    say(&format!(
+                        "{}: {}",
+                        self.what,
+                        amount(done, total, self.unit)
+                    ));
                 }
             }
         }
@@ -87,16 +97,29 @@ fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
         "{human_pos}/{human_len} rows {per_sec} {eta}"
     };
     let bar = match total {
-        Some(total) => ProgressBar::new(total).with_style(style(&format!("{{msg}} {{wide_bar}} {amount}"))),
+        Some(total) => {
+            ProgressBar::new(total).with_style(style(&format!("{{msg}} {{wide_bar}} {amount}")))
+        }
         None => ProgressBar::new_spinner(),
     };
     bar.with_message(what.to_owned())
 }
 
 fn amount(done: u64, total: Option<u64>, unit: &str) -> String {
-    let size = |n: u64| if unit == "bytes" { text::bytes(n) } else { format!("{n} {unit}") };
+    let size = |n: u64| {
+        if unit == "bytes" {
+            text::bytes(n)
+        } else {
+            format!("{n} {unit}")
+        }
+    };
     match total {
-        Some(total) if total > 0 => format!("{} of {} ({} %)", size(done), size(total), done * 100 / total),
+        Some(total) if total > 0 => format!(
+            "{} of {} ({} %)",
+            size(done),
+            size(total),
+            done * 100 / total
+        ),
         _ => size(done),
     }
 }
@@ -153,20 +176,35 @@ impl Glance {
     }
 
     fn ended(&self) -> u32 {
-        ["completed", "pruned", "failed", "cancelled"].iter().map(|s| self.count(s)).sum()
+        ["completed", "pruned", "failed", "cancelled"]
+            .iter()
+            .map(|s| self.count(s))
+            .sum()
     }
 
     /// Seconds that are left if the rest goes as the part before.
     fn eta(&self) -> Option<f64> {
         let (ended, limit) = (self.ended(), self.limit?);
-        (ended > 0 && limit > ended).then(|| self.seconds * f64::from(limit - ended) / f64::from(ended))
+        (ended > 0 && limit > ended)
+            .then(|| self.seconds * f64::from(limit - ended) / f64::from(ended))
     }
 
     /// One plain line.
     pub fn line(&self) -> String {
         let total: u32 = self.counts.values().sum();
-        let of = self.limit.filter(|limit| *limit >= total).map_or(String::new(), |limit| format!(" of {limit}"));
-        let states = ["running", "pending", "paused", "completed", "pruned", "failed", "cancelled"];
+        let of = self
+            .limit
+            .filter(|limit| *limit >= total)
+            .map_or(String::new(), |limit| format!(" of {limit}"));
+        let states = [
+            "running",
+            "pending",
+            "paused",
+            "completed",
+            "pruned",
+            "failed",
+            "cancelled",
+        ];
         let states: Vec<String> = states
             .iter()
             .filter(|s| self.count(s) > 0)
@@ -177,7 +215,12 @@ impl Glance {
             parts.push(states.join(", "));
         }
         if let Some(best) = &self.best {
-            parts.push(format!("best {} {} by {}", self.metric, text::number(best.value), best.trial));
+            parts.push(format!(
+                "best {} {} by {}",
+                self.metric,
+                text::number(best.value),
+                best.trial
+            ));
         }
         parts.push(text::seconds(self.seconds));
         if let Some(eta) = self.eta() {
@@ -191,7 +234,13 @@ impl Glance {
         let mut out = String::new();
         for t in &self.running {
             let value = text::optional(t.value);
-            let line = format!("  {}  epoch {}  {} {value}  {}", t.trial, t.epochs, self.metric, text::parameters(&t.parameters));
+            let line = format!(
+                "  {}  epoch {}  {} {value}  {}",
+                t.trial,
+                t.epochs,
+                self.metric,
+                text::parameters(&t.parameters)
+            );
             out.push_str(&text::cut(&line, 99));
             out.push('\n');
         }
@@ -212,7 +261,10 @@ pub struct Live {
 
 impl Live {
     pub fn new(output: Output) -> Live {
-        Live { mode: mode(output), bars: None }
+        Live {
+            mode: mode(output),
+            bars: None,
+        }
     }
 
     pub fn show(&mut self, glance: &Glance) {
@@ -259,7 +311,9 @@ fn bars(glance: &Glance) -> (MultiProgress, ProgressBar, ProgressBar) {
     let bar = match glance.limit {
         Some(limit) => ProgressBar::new(u64::from(limit))
             .with_style(style("{elapsed_precise} {wide_bar} {pos}/{len} trials")),
-        None => ProgressBar::new_spinner().with_style(style("{elapsed_precise} {spinner} {pos} trials")),
+        None => {
+            ProgressBar::new_spinner().with_style(style("{elapsed_precise} {spinner} {pos} trials"))
+        }
     };
     let bar = all.add(bar);
     let table = all.add(ProgressBar::new_spinner().with_style(style("{msg}")));
@@ -272,7 +326,11 @@ mod tests {
     use super::*;
 
     fn glance(counts: &[(&str, u32)], limit: Option<u32>) -> Glance {
-        let best = BestDocument { trial: "a-1/7".into(), value: 0.5, parameters: BTreeMap::new() };
+        let best = BestDocument {
+            trial: "a-1/7".into(),
+            value: 0.5,
+            parameters: BTreeMap::new(),
+        };
         Glance {
             sweep: "a-1".into(),
             state: "running".into(),
@@ -297,8 +355,16 @@ mod tests {
             Some(20),
             "a-1: 7 of 20 trials; 2 running, 4 completed, 1 pruned; best valid.loss 0.5 by a-1/7; 10 s; about 30 s left",
         );
-        check(&[("completed", 5)], None, "a-1: 5 trials; 5 completed; best valid.loss 0.5 by a-1/7; 10 s");
-        check(&[("pending", 1)], Some(1), "a-1: 1 of 1 trials; 1 pending; best valid.loss 0.5 by a-1/7; 10 s");
+        check(
+            &[("completed", 5)],
+            None,
+            "a-1: 5 trials; 5 completed; best valid.loss 0.5 by a-1/7; 10 s",
+        );
+        check(
+            &[("pending", 1)],
+            Some(1),
+            "a-1: 1 of 1 trials; 1 pending; best valid.loss 0.5 by a-1/7; 10 s",
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Tables for people, at most 100 columns wide.
 
-use bonfire_domain::view::{CheckpointDocument, DatasetDocument, SweepRow, TrialRow, WorkerDocument};
+use bonfire_domain::view::{
+    CheckpointDocument, DatasetDocument, SweepRow, TrialRow, WorkerDocument,
+};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::text;
@@ -11,9 +13,16 @@ pub const WIDTH: u16 = 100;
 const PARAMETERS_WIDTH: usize = 44;
 
 /// A table with a header; `right` has the places of the columns of numbers.
-pub fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub fn table(
+    header: &[&str],
+    right: &[usize],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH);
     table.set_header(header.iter().map(Cell::new));
     table.add_rows(rows);
     for &column in right {
@@ -21,13 +30,22 @@ pub fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Ve
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 /// Facts, a line each: a name and its value.
 pub fn facts(rows: &[(&str, String)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    rows.iter()
+        .map(|(name, value)| format!("{name:width$}  {value}\n"))
+        .collect()
 }
 
 /// All sweeps.
@@ -37,11 +55,34 @@ pub fn sweeps(rows: &[SweepRow]) -> String {
             Some(limit) if limit > s.trials => format!("{}/{limit}", s.trials),
             _ => s.trials.to_string(),
         };
-        let best = s.best.as_ref().map_or_else(|| "-".to_owned(), |b| text::number(b.value));
+        let best = s
+            .best
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), |b| text::number(b.value));
         let metric = s.objective.metric.clone();
-        vec![s.sweep.clone(), s.state.clone(), trials, best, metric, short_time(&s.started), text::seconds(s.seconds)]
+        vec![
+            s.sweep.clone(),
+            s.state.clone(),
+            trials,
+            best,
+            metric,
+            short_time(&s.started),
+            text::seconds(s.seconds),
+        ]
     };
-    table(&["sweep", "state", "trials", "best", "objective", "started", "time"], &[2, 3, 6], rows.iter().map(row))
+    table(
+        &[
+            "sweep",
+            "state",
+            "trials",
+            "best",
+            "objective",
+            "started",
+            "time",
+        ],
+        &[2, 3, 6],
+        rows.iter().map(row),
+    )
 }
 
 /// Trials as they are given.
@@ -49,9 +90,20 @@ pub fn trials(rows: &[TrialRow], metric: &str) -> String {
     let row = |t: &TrialRow| {
         let parameters = text::cut(&text::parameters(&t.parameters), PARAMETERS_WIDTH);
         let value = text::optional(t.value);
-        vec![t.trial.clone(), t.state.clone(), t.attempts.to_string(), value, t.epochs.to_string(), parameters]
+        vec![
+            t.trial.clone(),
+            t.state.clone(),
+            t.attempts.to_string(),
+            value,
+            t.epochs.to_string(),
+            parameters,
+        ]
     };
-    table(&["trial", "state", "attempts", metric, "epochs", "parameters"], &[2, 3, 4], rows.iter().map(row))
+    table(
+        &["trial", "state", "attempts", metric, "epochs", "parameters"],
+        &[2, 3, 4],
+        rows.iter().map(row),
+    )
 }
 
 /// The best trials of a sweep, best first.
@@ -59,7 +111,14 @@ pub fn leaderboard(rows: &[&TrialRow], metric: &str) -> String {
     let row = |(rank, t): (usize, &&TrialRow)| {
         let parameters = text::cut(&text::parameters(&t.parameters), PARAMETERS_WIDTH);
         let value = text::optional(t.value);
-        vec![(rank + 1).to_string(), t.trial.clone(), value, t.epochs.to_string(), t.state.clone(), parameters]
+        vec![
+            (rank + 1).to_string(),
+            t.trial.clone(),
+            value,
+            t.epochs.to_string(),
+            t.state.clone(),
+            parameters,
+        ]
     };
     let header = ["rank", "trial", metric, "epochs", "state", "parameters"];
     table(&header, &[0, 2, 3], rows.iter().enumerate().map(row))
@@ -69,18 +128,40 @@ pub fn checkpoints(rows: &[CheckpointDocument], metric: &str) -> String {
     let row = |c: &CheckpointDocument| {
         let value = text::optional(c.value);
         let written = short_time(&c.written);
-        vec![c.checkpoint.clone(), c.step.to_string(), c.epoch.to_string(), value, text::bytes(c.bytes), written]
+        vec![
+            c.checkpoint.clone(),
+            c.step.to_string(),
+            c.epoch.to_string(),
+            value,
+            text::bytes(c.bytes),
+            written,
+        ]
     };
-    table(&["checkpoint", "step", "epoch", metric, "size", "written"], &[1, 2, 3, 4], rows.iter().map(row))
+    table(
+        &["checkpoint", "step", "epoch", metric, "size", "written"],
+        &[1, 2, 3, 4],
+        rows.iter().map(row),
+    )
 }
 
 pub fn datasets(rows: &[DatasetDocument]) -> String {
     let row = |d: &DatasetDocument| {
         let version = d.version.chars().take(12).collect();
         let (versions, rows) = (d.versions.len().to_string(), d.rows.to_string());
-        vec![d.name.clone(), version, versions, rows, d.columns.len().to_string(), text::bytes(d.bytes)]
+        vec![
+            d.name.clone(),
+            version,
+            versions,
+            rows,
+            d.columns.len().to_string(),
+            text::bytes(d.bytes),
+        ]
     };
-    table(&["dataset", "version", "versions", "rows", "columns", "size"], &[2, 3, 4, 5], rows.iter().map(row))
+    table(
+        &["dataset", "version", "versions", "rows", "columns", "size"],
+        &[2, 3, 4, 5],
+        rows.iter().map(row),
+    )
 }
 
 pub fn workers(rows: &[WorkerDocument]) -> String {
@@ -88,9 +169,20 @@ pub fn workers(rows: &[WorkerDocument]) -> String {
         let labels: Vec<String> = w.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let running = text::cut(&w.running.join(" "), 30);
         let slots = format!("{}/{}", w.running.len(), w.slots);
-        vec![w.worker.clone(), w.state.clone(), slots, running, text::bytes(w.memory), labels.join(" ")]
+        vec![
+            w.worker.clone(),
+            w.state.clone(),
+            slots,
+            running,
+            text::bytes(w.memory),
+            labels.join(" "),
+        ]
     };
-    table(&["worker", "state", "slots", "running", "memory", "labels"], &[2, 4], rows.iter().map(row))
+    table(
+        &["worker", "state", "slots", "running", "memory", "labels"],
+        &[2, 4],
+        rows.iter().map(row),
+    )
 }
 
 /// A time without its fraction and zone: `2026-01-31 10:20:30`.
@@ -116,25 +208,47 @@ mod tests {
 
     #[test]
     fn a_listing_fits() {
-        let many: serde_json::Map<_, _> =
-            (0..40).map(|i| (format!("model.hidden[{i}]"), json!(0.123_456_789))).collect();
-        let found = trials(&[trial(1, json!(many)), trial(2, json!({"optimizer.lr": 0.01}))], "valid.accuracy");
-        assert!(found.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{found}");
+        let many: serde_json::Map<_, _> = (0..40)
+            .map(|i| (format!("model.hidden[{i}]"), json!(0.123_456_789)))
+            .collect();
+        let found = trials(
+            &[
+                trial(1, json!(many)),
+                trial(2, json!({"optimizer.lr": 0.01})),
+            ],
+            "valid.accuracy",
+        );
+        assert!(
+            found
+                .lines()
+                .all(|line| line.chars().count() <= usize::from(WIDTH)),
+            "{found}"
+        );
         assert_eq!(found.lines().count(), 3, "{found}");
-        assert!(found.contains("lr=0.01") && found.contains("hidden[0]=0.123457"), "{found}");
+        assert!(
+            found.contains("lr=0.01") && found.contains("hidden[0]=0.123457"),
+            "{found}"
+        );
     }
 
     #[test]
     fn a_leaderboard_is_ranked() {
         let (a, b) = (trial(1, json!({})), trial(2, json!({})));
         let found = leaderboard(&[&b, &a], "valid.accuracy");
-        let places: Vec<&str> = found.lines().skip(1).map(|l| l.trim_start().split(' ').next().unwrap()).collect();
+        let places: Vec<&str> = found
+            .lines()
+            .skip(1)
+            .map(|l| l.trim_start().split(' ').next().unwrap())
+            .collect();
         assert_eq!(places, ["1", "2"], "{found}");
     }
 
     #[test]
     fn times_are_short() {
-        assert_eq!(short_time("2026-01-31T10:20:30.123Z"), "2026-01-31 10:20:30");
+        assert_eq!(
+            short_time("2026-01-31T10:20:30.123Z"),
+            "2026-01-31 10:20:30"
+        );
         assert_eq!(short_time(""), "");
     }
 }

@@ -27,7 +27,11 @@ pub fn number(value: f64) -> String {
 }
 
 fn trimmed(text: &str) -> &str {
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    }
 }
 
 pub fn optional(value: Option<f64>) -> String {
@@ -54,7 +58,11 @@ pub fn bytes(bytes: u64) -> String {
         size /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{size:.1} {}", UNITS[unit])
+    }
 }
 
 /// Such as `lr=0.01 hidden[0]=64`: the last word of each path, or all of it where two would look alike.
@@ -66,7 +74,11 @@ pub fn parameters(parameters: &BTreeMap<String, Value>) -> String {
     }
     let word = |(name, value): (&String, &Value)| {
         let last = short(name);
-        let name = if seen.get(&last) == Some(&1) { &last } else { name };
+        let name = if seen.get(&last) == Some(&1) {
+            &last
+        } else {
+            name
+        };
         format!("{name}={}", self::value(value))
     };
     parameters.iter().map(word).collect::<Vec<_>>().join(" ")
@@ -93,7 +105,11 @@ pub fn cut(text: &str, width: usize) -> String {
 
 /// `1 trial`, `2 trials`.
 pub fn count(n: u64, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
 }
 
 #[cfg(test)]
@@ -132,8 +148,16 @@ mod tests {
     #[test]
     fn parameters_keep_what_tells_them_apart() {
         let of = |text: serde_json::Value| serde_json::from_value(text).unwrap_or_default();
-        check(parameters(&of(json!({"optimizer.lr": 0.01, "model.hidden[0]": 64}))), "hidden[0]=64 lr=0.01");
-        check(parameters(&of(json!({"optimizer.kind": "sgd", "schedule.kind": "cosine"}))), "optimizer.kind=sgd schedule.kind=cosine");
+        check(
+            parameters(&of(json!({"optimizer.lr": 0.01, "model.hidden[0]": 64}))),
+            "hidden[0]=64 lr=0.01",
+        );
+        check(
+            parameters(&of(
+                json!({"optimizer.kind": "sgd", "schedule.kind": "cosine"}),
+            )),
+            "optimizer.kind=sgd schedule.kind=cosine",
+        );
     }
 
     #[test]

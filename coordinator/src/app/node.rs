@@ -300,15 +300,20 @@ impl Turn {
                 error: error.to_string(),
             });
         }
+        // The state is already past all of these: the leader sees it whole at the first one, so the samplers must know all
+        // of it by then, or a suggestion would not have seen what it says it has.
+        for output in &outputs {
+            if let Output::Applied { index, effects, .. } = output {
+                effects
+                    .iter()
+                    .for_each(|effect| self.tell(LogIndex(*index), effect));
+            }
+        }
         for output in outputs {
             match output {
                 Output::Persist(batch) => self.log.persist(batch),
                 Output::Send { .. } => {} // there is no other node
-                Output::Applied {
-                    index,
-                    tag,
-                    effects,
-                } => self.applied(time, LogIndex(index), tag, effects),
+                Output::Applied { tag, effects, .. } => self.applied(time, tag, effects),
                 Output::Refused { tag, reason } => self.refused(time, tag, reason),
                 Output::Role(role) => self.become_role(time, role),
                 Output::Encode { index, capture } => self.encode(index, capture)?,
@@ -319,11 +324,8 @@ impl Turn {
         Ok(())
     }
 
-    fn applied(&mut self, time: Time, index: LogIndex, tag: Option<u64>, effects: Vec<Effect>) {
+    fn applied(&mut self, time: Time, tag: Option<u64>, effects: Vec<Effect>) {
         self.metrics.applied.inc();
-        for effect in &effects {
-            self.tell(index, effect);
-        }
         if let Some(reply) = tag.and_then(|t| self.asked.remove(&t)) {
             // Whoever asked may be gone: the command stands all the same.
             let _ = reply.send(outcome(effects.clone()));

@@ -69,8 +69,11 @@ impl SuggesterThread {
                                 parameters,
                                 exhausted,
                             };
-                            let sent = inputs.upgrade().map(|i| i.blocking_send(suggested));
-                            if !matches!(sent, Some(Ok(()))) {
+                            // Without a loop there is nobody to suggest to.
+                            let Some(inputs) = inputs.upgrade() else {
+                                return;
+                            };
+                            if inputs.blocking_send(suggested).is_err() {
                                 return;
                             }
                         }

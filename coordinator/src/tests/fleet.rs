@@ -177,7 +177,7 @@ async fn wrong_requests_are_told_apart() {
 async fn a_cancelled_sweep_stops_what_runs() {
     let dir = tempfile::tempdir().unwrap();
     let up = up(&dir).await;
-    up.fleet.submit(noops("noops", &[0.1, 0.2])).await.unwrap();
+    up.fleet.submit(noops("noops", &[0.1])).await.unwrap();
     let mut worker = FakeWorker::join(&up.fleet, 1, 1).await;
     let order = worker.start().await;
     let cancel = ControlSweep {
@@ -233,7 +233,15 @@ async fn a_newer_stream_of_a_worker_replaces_the_older() {
     let mut newer = FakeWorker::join(&up.fleet, 1, 1).await;
     while older.hear().await.is_some() {}
     up.fleet.submit(noops("noops", &[0.1])).await.unwrap();
-    let order = newer.start().await;
+    let order = match tokio::time::timeout(Duration::from_secs(3), newer.start()).await {
+        Ok(o) => o,
+        Err(_) => {
+            eprintln!("{}", up.json("/v1/sweeps/noops").await);
+            eprintln!("{}", up.json("/v1/trials/noops/0/why").await);
+            eprintln!("{}", up.json("/v1/fleet").await);
+            panic!("no start");
+        }
+    };
     newer.finish(&order).await;
     up.until("/v1/sweeps/noops", |d| d["state"] == "completed")
         .await;

@@ -360,6 +360,7 @@ fn run(seed: u64, events: u32) -> World {
     world
 }
 
+// I1, I2: nothing acknowledged is lost, and nodes are equal at equal applied index.
 #[test]
 fn a_cluster_survives_seeded_schedules() {
     let mut total = Counts::default();

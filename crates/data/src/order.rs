@@ -146,6 +146,7 @@ mod tests {
         }
     }
 
+    // I8: the order gives each sample index once an epoch.
     #[test]
     fn each_row_once_an_epoch_for_many_sizes() {
         let edges = [

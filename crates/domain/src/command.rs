@@ -24,7 +24,10 @@ pub enum Command {
         at: WallMs,
     },
     /// A worker is gone: silent for too long, or it left after draining.
-    Lose { worker: WorkerId, at: WallMs },
+    Lose {
+        worker: WorkerId,
+        at: WallMs,
+    },
     /// Whether a worker may be given new work.
     Admit {
         worker: WorkerId,
@@ -50,7 +53,10 @@ pub enum Command {
         at: WallMs,
     },
     /// The scheduler's best paused trial may train on to its next rung.
-    Promote { trial: TrialId, at: WallMs },
+    Promote {
+        trial: TrialId,
+        at: WallMs,
+    },
     StartAttempt {
         trial: TrialId,
         attempt: Attempt,
@@ -102,10 +108,17 @@ pub enum Command {
         at: WallMs,
     },
     /// These blobs have no reference: from now on nothing may name them until they are deleted.
-    Condemn { chunks: Vec<Digest> },
-    Deleted { chunks: Vec<Digest> },
+    Condemn {
+        chunks: Vec<Digest>,
+    },
+    Deleted {
+        chunks: Vec<Digest>,
+    },
     /// The tracker's journal `journal` is now a segment in the blob store.
-    SealSegment { journal: u64, blob: BlobRef },
+    SealSegment {
+        journal: u64,
+        blob: BlobRef,
+    },
 }
 
 /// Whether a worker may be given new work.

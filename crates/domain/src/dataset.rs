@@ -81,7 +81,10 @@ pub const VOCABULARY: u32 = 257;
 #[serde(rename_all = "snake_case")]
 pub enum OutputShape {
     /// Logits; `names[i]` is class i, `counts[i]` its rows in train.
-    Classes { names: Vec<String>, counts: Vec<u64> },
+    Classes {
+        names: Vec<String>,
+        counts: Vec<u64>,
+    },
     /// One standardised value; metrics are in the target's own units.
     Value { mean: f64, std: f64 },
     /// Logits over [`VOCABULARY`] at each position of the window.

@@ -100,21 +100,42 @@ pub enum Refusal {
     NoSuchSweep,
     NoSuchTrial,
     NoSuchWorker,
-    NoSuchCheckpoint { step: u64 },
-    NoSuchDataset { version: String },
-    NameTaken { name: String },
-    SpecUnreadable { problem: String },
+    NoSuchCheckpoint {
+        step: u64,
+    },
+    NoSuchDataset {
+        version: String,
+    },
+    NameTaken {
+        name: String,
+    },
+    SpecUnreadable {
+        problem: String,
+    },
     /// The sweep's next number is another one.
-    NotNext { next: u32 },
+    NotNext {
+        next: u32,
+    },
     /// The trial's attempt is another one: the sender is fenced.
-    Fenced { current: Attempt },
+    Fenced {
+        current: Attempt,
+    },
     /// The state machine has no such edge.
-    NotFrom { state: String, action: String },
+    NotFrom {
+        state: String,
+        action: String,
+    },
     SlotTaken,
-    LimitReached { limit: u32 },
-    BeingDeleted { chunks: u32 },
+    LimitReached {
+        limit: u32,
+    },
+    BeingDeleted {
+        chunks: u32,
+    },
     StillReferenced,
-    ManifestUnreadable { problem: String },
+    ManifestUnreadable {
+        problem: String,
+    },
 }
 
 impl fmt::Display for Refusal {

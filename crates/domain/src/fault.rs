@@ -31,11 +31,17 @@ pub enum Failure {
     /// The spec, its data or its parameters cannot be trained.
     Unusable,
     /// Loss or gradient norm became NaN or infinite.
-    NonFinite { step: u64 },
+    NonFinite {
+        step: u64,
+    },
     Panicked,
     /// Died by a signal other than an outside kill.
-    Crashed { signal: i32 },
-    Exited { code: i32 },
+    Crashed {
+        signal: i32,
+    },
+    Exited {
+        code: i32,
+    },
     /// Used more than `resources.memory`, or the kernel ended it for memory.
     OutOfMemory,
     /// No step within `limits.no_progress`.
@@ -43,7 +49,9 @@ pub enum Failure {
     /// Ran past `limits.time`.
     TimeLimit,
     /// Its checkpoint could not be read back; the one before it is used.
-    DamagedCheckpoint { step: u64 },
+    DamagedCheckpoint {
+        step: u64,
+    },
     /// A disk or a blob was not to be had; not the trial's fault.
     Io,
 }

@@ -94,7 +94,10 @@ fn check_sweep(
         check_trial(cluster, sweep, trial)?;
         let id = sweep.id_of(trial.number);
         if (trial.state == TrialState::Running) != held.contains_key(&id) {
-            return broken("I3", format!("{id:?} is {:?} but held wrongly", trial.state));
+            return broken(
+                "I3",
+                format!("{id:?} is {:?} but held wrongly", trial.state),
+            );
         }
     }
     for state in TrialState::ALL {
@@ -105,7 +108,10 @@ fn check_sweep(
     }
     let limit = sweep.spec.search.as_ref().and_then(|s| s.limit.trials);
     if limit.is_some_and(|limit| sweep.sampled > limit) {
-        return broken("I11", format!("{} has more trials than its limit", sweep.name));
+        return broken(
+            "I11",
+            format!("{} has more trials than its limit", sweep.name),
+        );
     }
     if sweep.state.is_terminal() {
         let open = trials.iter().any(|t| !t.state.is_terminal());
@@ -119,7 +125,10 @@ fn check_sweep(
 fn check_trial(cluster: &Cluster, sweep: &Sweep, trial: &Trial) -> Result<(), Broken> {
     let id = sweep.id_of(trial.number);
     if (trial.state == TrialState::Running) != trial.place.is_some() {
-        return broken("I3", format!("{id:?} is {:?} with place {:?}", trial.state, trial.place));
+        return broken(
+            "I3",
+            format!("{id:?} is {:?} with place {:?}", trial.state, trial.place),
+        );
     }
     let mut steps = BTreeSet::new();
     if !trial.observations.iter().all(|o| steps.insert(o.step)) {
@@ -159,10 +168,14 @@ fn check_references(cluster: &Cluster) -> Result<(), Broken> {
     for file in cluster.dataset_files() {
         name(file);
     }
-    let counted: BTreeMap<Digest, u32> = cluster.blobs().referenced().map(|(d, n)| (*d, n)).collect();
+    let counted: BTreeMap<Digest, u32> =
+        cluster.blobs().referenced().map(|(d, n)| (*d, n)).collect();
     if counted == named {
         Ok(())
     } else {
-        broken("I9", "a blob's count is not the number of its names".to_owned())
+        broken(
+            "I9",
+            "a blob's count is not the number of its names".to_owned(),
+        )
     }
 }

@@ -60,7 +60,9 @@ pub enum Order {
         save: bool,
     },
     /// The fact with this sequence number is in the log: forget it.
-    Acknowledge { sequence: u64 },
+    Acknowledge {
+        sequence: u64,
+    },
     /// Publishing was refused because these blobs are being deleted: upload them again after that.
     UploadAgain {
         trial: TrialId,

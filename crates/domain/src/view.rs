@@ -236,11 +236,7 @@ pub fn sweep(cluster: &Cluster, id: SweepId, wall: WallMs) -> Option<SweepDocume
         reason: sweep.reason.clone(),
         objective: objective(sweep),
         best: best(sweep),
-        trials: sweep
-            .trials()
-            .iter()
-            .map(|t| trial_row(sweep, t))
-            .collect(),
+        trials: sweep.trials().iter().map(|t| trial_row(sweep, t)).collect(),
         started: time_text(sweep.started),
         seconds: seconds(sweep, wall),
         spec_digest: spec_digest(sweep),

@@ -93,7 +93,7 @@ impl Scenario {
             slots: 2,
             specs: vec![asha_spec(18), plain_spec(12)],
             faults: Faults::ROUGH,
-            pause: seed % 3 == 0,
+            pause: seed.is_multiple_of(3),
             bug: None,
             snapshot_log_bytes: 4_096,
             horizon_ms: 1_200_000,

@@ -217,10 +217,18 @@ impl<'a> World<'a> {
         Err("nothing happens any more".to_owned())
     }
 
+    /// The clocks. In every other run the wall clock jumps an hour back or forth every few seconds (I15).
     pub fn time(&self) -> Time {
+        const HOUR_MS: u64 = 3_600_000;
+        let now = self.queue.now();
+        let jump = if self.scenario.seed % 2 == 1 {
+            (now / 7_000).wrapping_mul(self.scenario.seed) % 3 * HOUR_MS
+        } else {
+            HOUR_MS
+        };
         Time {
-            now: Now(self.queue.now()),
-            wall: WallMs(1_700_000_000_000 + self.queue.now()),
+            now: Now(now),
+            wall: WallMs(1_700_000_000_000 + now + jump),
         }
     }
 
@@ -291,15 +299,13 @@ impl<'a> World<'a> {
                 at,
                 connection,
                 message,
-            } => self.to_node(at, connection, message)?,
+            } => self.arrive_at_node(at, connection, message)?,
             Event::ToWorker {
                 at,
                 connection,
                 order,
-            } => {
-                if self.workers[at].connection == Some(connection) {
-                    self.session(at, SessionInput::Order(order))?;
-                }
+            } if self.workers[at].connection == Some(connection) => {
+                self.session(at, SessionInput::Order(order))?;
             }
             Event::Ready { at, worker, slot } if self.workers[at].id == worker => {
                 self.executor(at, slot, ExecutorEvent::Ready)?;

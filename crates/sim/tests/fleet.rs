@@ -1,4 +1,6 @@
-//! Seeded schedules of crashes, delays, doubled and lost messages over the real machines.
+//! Seeded schedules of crashes, delays, doubled and lost messages over the real machines, with a wall clock that jumps.
+//!
+//! Checked on the way and at rest: I1, I3, I4, I5, I6, I9, I10, I11, I13, I15, I16.
 #![allow(clippy::unwrap_used)]
 
 use bonfire_sim::{Faults, PlantedBug, Scenario, run};

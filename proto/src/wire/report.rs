@@ -144,6 +144,7 @@ mod tests {
         assert_eq!(ReportBatch::try_from(message).unwrap_err().field, field);
     }
 
+    // I14: what a peer sends is capped before anything is kept of it.
     #[test]
     fn oversized_batches_are_refused() {
         check_refused(|m| m.sequence = 0, "report.sequence");

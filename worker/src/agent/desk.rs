@@ -29,9 +29,21 @@ type Key = (TrialId, Attempt);
 
 /// What a task of the agent's finished.
 pub(super) enum Done {
-    Loaded { slot: Slot, key: Key, loaded: Result<Loaded, AttemptEnd> },
-    Uploaded { slot: Slot, key: Key, uploaded: Result<Checkpoint, DepotError> },
-    UploadedAgain { slot: Slot, key: Key, checkpoints: Vec<Checkpoint> },
+    Loaded {
+        slot: Slot,
+        key: Key,
+        loaded: Result<Loaded, AttemptEnd>,
+    },
+    Uploaded {
+        slot: Slot,
+        key: Key,
+        uploaded: Result<Checkpoint, DepotError>,
+    },
+    UploadedAgain {
+        slot: Slot,
+        key: Key,
+        checkpoints: Vec<Checkpoint>,
+    },
 }
 
 /// All slots of this worker.
@@ -71,15 +83,26 @@ impl Desks {
         reports: SharedReports,
         finish: mpsc::Sender<Done>,
     ) -> Desks {
-        let desk = |orders| Desk { orders, work: None, preparing: None };
-        Desks { desks: orders.into_iter().map(desk).collect(), loader, reports, finish, specs: BTreeMap::new() }
+        let desk = |orders| Desk {
+            orders,
+            work: None,
+            preparing: None,
+        };
+        Desks {
+            desks: orders.into_iter().map(desk).collect(),
+            loader,
+            reports,
+            finish,
+            specs: BTreeMap::new(),
+        }
     }
 
     /// Starts an attempt: at once if it needs nothing, else when all is here.
     pub(super) fn begin(&mut self, slot: Slot, order: Box<StartOrder>) -> Vec<SessionInput> {
         let key = (order.trial, order.attempt);
         let from = order.from.as_ref();
-        self.reports.with(|reports| reports.begin(key.0, key.1, from.map_or(0, |from| from.step)));
+        self.reports
+            .with(|reports| reports.begin(key.0, key.1, from.map_or(0, |from| from.step)));
         let spec = self.read_spec(&order);
         let Some(desk) = self.desks.get_mut(usize::from(slot.0)) else {
             return vec![];
@@ -98,12 +121,18 @@ impl Desks {
         let spec = match spec {
             Ok(spec) => spec,
             Err(detail) => {
-                work.end = Some(AttemptEnd::Failed { failure: Failure::Unusable, detail });
+                work.end = Some(AttemptEnd::Failed {
+                    failure: Failure::Unusable,
+                    detail,
+                });
                 return self.settle(slot);
             }
         };
         work.limits = limits(&spec);
-        let stored = order.from.as_ref().is_some_and(|from| from.manifest.is_some());
+        let stored = order
+            .from
+            .as_ref()
+            .is_some_and(|from| from.manifest.is_some());
         if order.dataset.is_none() && !stored {
             let begin = self.loader.bare(order);
             return self.hand_over(slot, begin, Vec::new());
@@ -131,7 +160,8 @@ impl Desks {
         if self.specs.len() >= SPECS_MAX {
             self.specs.pop_first();
         }
-        self.specs.insert(sweep, (order.spec.clone(), Arc::clone(&spec)));
+        self.specs
+            .insert(sweep, (order.spec.clone(), Arc::clone(&spec)));
         Ok(spec)
     }
 
@@ -147,19 +177,44 @@ impl Desks {
         let limits = work.limits;
         if orders.try_send(SlotOrder::Begin { begin, limits }).is_err() {
             let detail = "the slot takes no orders".to_owned();
-            work.end = Some(AttemptEnd::Failed { failure: Failure::Io, detail });
+            work.end = Some(AttemptEnd::Failed {
+                failure: Failure::Io,
+                detail,
+            });
         }
         self.settle(slot)
     }
 
-    pub(super) fn end(&mut self, slot: Slot, trial: TrialId, attempt: Attempt, save: bool) -> Vec<SessionInput> {
+    pub(super) fn end(
+        &mut self,
+        slot: Slot,
+        trial: TrialId,
+        attempt: Attempt,
+        save: bool,
+    ) -> Vec<SessionInput> {
         let Some(desk) = self.desks.get_mut(usize::from(slot.0)) else {
             return vec![];
         };
-        if let Some(work) = desk.work.as_mut().filter(|work| work.key == (trial, attempt)) {
+        if let Some(work) = desk
+            .work
+            .as_mut()
+            .filter(|work| work.key == (trial, attempt))
+        {
             if work.loading.take().is_some() {
-                work.end = Some(if save { AttemptEnd::Yielded } else { AttemptEnd::Stopped });
-            } else if desk.orders.try_send(SlotOrder::End { trial, attempt, save }).is_err() {
+                work.end = Some(if save {
+                    AttemptEnd::Yielded
+                } else {
+                    AttemptEnd::Stopped
+                });
+            } else if desk
+                .orders
+                .try_send(SlotOrder::End {
+                    trial,
+                    attempt,
+                    save,
+                })
+                .is_err()
+            {
                 tracing::error!(slot = slot.0, "the slot takes no orders");
             }
         }
@@ -167,14 +222,28 @@ impl Desks {
     }
 
     /// Ends it whatever it is at; a checkpoint that is still on its way is left behind.
-    pub(super) fn kill(&mut self, slot: Slot, trial: TrialId, attempt: Attempt) -> Vec<SessionInput> {
+    pub(super) fn kill(
+        &mut self,
+        slot: Slot,
+        trial: TrialId,
+        attempt: Attempt,
+    ) -> Vec<SessionInput> {
         let Some(desk) = self.desks.get_mut(usize::from(slot.0)) else {
             return vec![];
         };
-        if let Some(work) = desk.work.as_mut().filter(|work| work.key == (trial, attempt)) {
+        if let Some(work) = desk
+            .work
+            .as_mut()
+            .filter(|work| work.key == (trial, attempt))
+        {
             work.uploads.clear();
             work.uploading = None;
-            if work.end.is_none() && desk.orders.try_send(SlotOrder::Kill { trial, attempt }).is_err() {
+            if work.end.is_none()
+                && desk
+                    .orders
+                    .try_send(SlotOrder::Kill { trial, attempt })
+                    .is_err()
+            {
                 tracing::error!(slot = slot.0, "the slot takes no orders");
             }
         }
@@ -188,29 +257,57 @@ impl Desks {
             let mut blobs = checkpoint.chunks.iter().chain(&checkpoint.manifest);
             blobs.any(|blob| chunks.contains(&blob.digest))
         };
-        let at = self.desks.iter().position(|desk| desk.work.as_ref().is_some_and(|work| work.key == key));
+        let at = self
+            .desks
+            .iter()
+            .position(|desk| desk.work.as_ref().is_some_and(|work| work.key == key));
         let slot = Slot(at.and_then(|at| u16::try_from(at).ok()).unwrap_or_default());
         // Of an attempt that has ended the session still holds the fact, and sends it again by itself.
         let work = self.work(slot, key);
-        let published = work.map(|work| work.published.iter().filter(|c| names(c)).cloned().collect());
+        let published = work.map(|work| {
+            work.published
+                .iter()
+                .filter(|c| names(c))
+                .cloned()
+                .collect()
+        });
         let checkpoints: Vec<Checkpoint> = published.unwrap_or_default();
         let (depot, finish) = (self.loader.depot.clone(), self.finish.clone());
         tokio::spawn(async move {
             match publish::upload_again(&depot, &chunks).await {
                 // The agent is gone if nobody takes it.
-                Ok(()) => drop(finish.send(Done::UploadedAgain { slot, key, checkpoints }).await),
-                Err(error) => tracing::error!(%error, "a checkpoint's blobs cannot be uploaded again"),
+                Ok(()) => drop(
+                    finish
+                        .send(Done::UploadedAgain {
+                            slot,
+                            key,
+                            checkpoints,
+                        })
+                        .await,
+                ),
+                Err(error) => {
+                    tracing::error!(%error, "a checkpoint's blobs cannot be uploaded again")
+                }
             }
         });
     }
 
     pub(super) fn take_event(&mut self, slot: Slot, event: SlotEvent) -> Vec<SessionInput> {
         match event {
-            SlotEvent::Log { trial, attempt, line } => {
-                self.reports.with(|reports| reports.add_log(trial, attempt, line));
+            SlotEvent::Log {
+                trial,
+                attempt,
+                line,
+            } => {
+                self.reports
+                    .with(|reports| reports.add_log(trial, attempt, line));
                 vec![]
             }
-            SlotEvent::Died { trial, attempt, end } => {
+            SlotEvent::Died {
+                trial,
+                attempt,
+                end,
+            } => {
                 if let Some(work) = self.work(slot, (trial, attempt)) {
                     work.end = Some(end);
                 }
@@ -223,15 +320,40 @@ impl Desks {
     fn take_executor(&mut self, slot: Slot, event: ExecutorEvent) -> Vec<SessionInput> {
         match event {
             ExecutorEvent::Ready { .. } => return vec![say(slot, Said::Ready)],
-            ExecutorEvent::Started { trial, attempt, step } => {
-                self.reports.with(|reports| reports.begin(trial, attempt, step));
+            ExecutorEvent::Started {
+                trial,
+                attempt,
+                step,
+            } => {
+                self.reports
+                    .with(|reports| reports.begin(trial, attempt, step));
             }
             ExecutorEvent::Progress { .. } => {}
-            ExecutorEvent::Points { trial, attempt, points } => {
-                self.reports.with(|reports| reports.add_points(trial, attempt, points));
+            ExecutorEvent::Points {
+                trial,
+                attempt,
+                points,
+            } => {
+                self.reports
+                    .with(|reports| reports.add_points(trial, attempt, points));
             }
-            ExecutorEvent::Observed { trial, attempt, step, epoch, value } => {
-                return vec![say(slot, Said::Observed { trial, attempt, step, epoch, value })];
+            ExecutorEvent::Observed {
+                trial,
+                attempt,
+                step,
+                epoch,
+                value,
+            } => {
+                return vec![say(
+                    slot,
+                    Said::Observed {
+                        trial,
+                        attempt,
+                        step,
+                        epoch,
+                        value,
+                    },
+                )];
             }
             ExecutorEvent::Checkpoint(written) => {
                 if let Some(work) = self.work(slot, (written.trial, written.attempt)) {
@@ -239,7 +361,11 @@ impl Desks {
                 }
                 return self.settle(slot);
             }
-            ExecutorEvent::Ended { trial, attempt, end } => {
+            ExecutorEvent::Ended {
+                trial,
+                attempt,
+                end,
+            } => {
                 if let Some(work) = self.work(slot, (trial, attempt)) {
                     work.end = Some(end);
                 }
@@ -247,7 +373,8 @@ impl Desks {
             }
             ExecutorEvent::Prepared { key, manifest } => {
                 let desk = self.desks.get_mut(usize::from(slot.0));
-                let waiting = desk.and_then(|desk| desk.preparing.take_if(|(wanted, _)| *wanted == key));
+                let waiting =
+                    desk.and_then(|desk| desk.preparing.take_if(|(wanted, _)| *wanted == key));
                 if let Some((_, answer)) = waiting {
                     // Whoever asked may have been ended meanwhile.
                     let _ = answer.send(manifest);
@@ -269,7 +396,11 @@ impl Desks {
                 }
                 vec![]
             }
-            LoaderRequest::Prepared { slot, key, manifest } => {
+            LoaderRequest::Prepared {
+                slot,
+                key,
+                manifest,
+            } => {
                 vec![say(slot, Said::Prepared { key, manifest })]
             }
         }
@@ -290,7 +421,11 @@ impl Desks {
                 }
                 self.settle(slot)
             }
-            Done::Uploaded { slot, key, uploaded } => {
+            Done::Uploaded {
+                slot,
+                key,
+                uploaded,
+            } => {
                 let mut said = Vec::new();
                 if let Some(work) = self.work(slot, key).filter(|work| work.uploading.is_some()) {
                     work.uploading = None;
@@ -302,9 +437,17 @@ impl Desks {
                 said.extend(self.settle(slot));
                 said
             }
-            Done::UploadedAgain { slot, key: (trial, attempt), checkpoints } => checkpoints
+            Done::UploadedAgain {
+                slot,
+                key: (trial, attempt),
+                checkpoints,
+            } => checkpoints
                 .into_iter()
-                .map(|checkpoint| Said::Checkpointed { trial, attempt, checkpoint: Box::new(checkpoint) })
+                .map(|checkpoint| Said::Checkpointed {
+                    trial,
+                    attempt,
+                    checkpoint: Box::new(checkpoint),
+                })
                 .map(|event| say(slot, event))
                 .collect(),
         }
@@ -336,7 +479,13 @@ impl Desks {
             let task = tokio::spawn(async move {
                 let uploaded = publish::upload(&depot, written).await;
                 // The agent is gone if nobody takes it.
-                let _ = finish.send(Done::Uploaded { slot, key, uploaded }).await;
+                let _ = finish
+                    .send(Done::Uploaded {
+                        slot,
+                        key,
+                        uploaded,
+                    })
+                    .await;
             });
             work.uploading = Some(AbortOnDropHandle::new(task));
         }
@@ -345,7 +494,14 @@ impl Desks {
             && let Some(end) = work.end.take()
         {
             let (trial, attempt) = work.key;
-            said.push(say(slot, Said::Ended { trial, attempt, end }));
+            said.push(say(
+                slot,
+                Said::Ended {
+                    trial,
+                    attempt,
+                    end,
+                },
+            ));
             // Only an attempt that needed something from here can have written something.
             if !work.pins.is_empty() {
                 let spool = std::mem::take(&mut work.spool);
@@ -361,14 +517,26 @@ impl Work {
     fn publish(&mut self, slot: Slot, checkpoint: Checkpoint) -> SessionInput {
         self.published.push(checkpoint.clone());
         let (trial, attempt) = self.key;
-        say(slot, Said::Checkpointed { trial, attempt, checkpoint: Box::new(checkpoint) })
+        say(
+            slot,
+            Said::Checkpointed {
+                trial,
+                attempt,
+                checkpoint: Box::new(checkpoint),
+            },
+        )
     }
 
     /// A checkpoint that cannot be stored does not exist; an attempt that ended on it has not got there.
     fn fail_upload(&mut self, error: DepotError) {
         tracing::error!(trial = ?self.key.0, %error, "a checkpoint is not published");
-        if self.uploads.is_empty() && matches!(self.end, Some(AttemptEnd::Reached | AttemptEnd::Yielded)) {
-            self.end = Some(AttemptEnd::Failed { failure: Failure::Io, detail: error.to_string() });
+        if self.uploads.is_empty()
+            && matches!(self.end, Some(AttemptEnd::Reached | AttemptEnd::Yielded))
+        {
+            self.end = Some(AttemptEnd::Failed {
+                failure: Failure::Io,
+                detail: error.to_string(),
+            });
         }
     }
 }

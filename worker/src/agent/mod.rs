@@ -68,7 +68,10 @@ pub enum WorkerError {
 ///
 /// # Errors
 /// [`WorkerError`] before the first slot is offered.
-pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<WorkerEnd, WorkerError> {
+pub async fn run(
+    config: WorkerConfig,
+    shutdown: CancellationToken,
+) -> Result<WorkerEnd, WorkerError> {
     let _lock = take_folder(&config.data_dir)?;
     let spool = fresh_spool(&config.data_dir)?;
     let dir = config.data_dir.join("cache");
@@ -87,7 +90,9 @@ fn take_folder(dir: &Path) -> Result<File, WorkerError> {
     let file = opened.map_err(|source| WorkerError::Disk { path, source })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(_) => Err(WorkerError::Taken { path: dir.to_owned() }),
+        Err(_) => Err(WorkerError::Taken {
+            path: dir.to_owned(),
+        }),
     }
 }
 
@@ -125,7 +130,11 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(config: &WorkerConfig, cache: Cache, spool: PathBuf) -> Result<(Agent, Inputs), WorkerError> {
+    fn start(
+        config: &WorkerConfig,
+        cache: Cache,
+        spool: PathBuf,
+    ) -> Result<(Agent, Inputs), WorkerError> {
         let seed = machine::random().map_err(WorkerError::Start)?;
         let worker = WorkerId(seed);
         let facts = machine::facts(config, worker);
@@ -144,19 +153,30 @@ impl Agent {
             seed,
         );
         let reports = SharedReports::new(config.report_bytes_max);
-        let reporter = tokio::spawn(reports.clone().run(link.upstream.clone(), seed.rotate_left(17)));
+        let reporter = tokio::spawn(
+            reports
+                .clone()
+                .run(link.upstream.clone(), seed.rotate_left(17)),
+        );
         let (ask, loader_requests) = mpsc::channel(QUEUE);
         let depot = Depot::new(cache, link.upstream.clone(), seed.rotate_left(31));
         let loader = Loader::new(depot, spool, ask);
         let (say, slot_events) = mpsc::channel(QUEUE);
         let (finish, done) = mpsc::channel(QUEUE);
-        let spawner = Spawner::start(tokio::runtime::Handle::current()).map_err(WorkerError::Start)?;
+        let spawner =
+            Spawner::start(tokio::runtime::Handle::current()).map_err(WorkerError::Start)?;
         let slot_config = slot_config(config, count).map_err(WorkerError::Start)?;
         let (mut orders, mut slots) = (Vec::new(), Vec::new());
         for slot in 0..count {
             let (order, ordered) = mpsc::channel(SLOT_QUEUE);
             orders.push(order);
-            let running = run_slot(Slot(slot), slot_config.clone(), spawner.clone(), ordered, say.clone());
+            let running = run_slot(
+                Slot(slot),
+                slot_config.clone(),
+                spawner.clone(),
+                ordered,
+                say.clone(),
+            );
             slots.push(tokio::spawn(running));
         }
         let agent = Agent {
@@ -171,7 +191,14 @@ impl Agent {
             connected_once: false,
             exit: false,
         };
-        Ok((agent, Inputs { slots: slot_events, done, loader: loader_requests }))
+        Ok((
+            agent,
+            Inputs {
+                slots: slot_events,
+                done,
+                loader: loader_requests,
+            },
+        ))
     }
 
     async fn run(
@@ -256,6 +283,9 @@ impl Agent {
 
     /// Gives the session an input and does what it says; what that leads to at once is fed in turn.
     fn feed(&mut self, input: SessionInput) {
+        if !matches!(input, SessionInput::Tick) {
+            tracing::trace!(?input, "heard");
+        }
         for action in self.session.step(self.clock.now(), input) {
             let said = match action {
                 SessionAction::Send(facts) => {
@@ -267,9 +297,22 @@ impl Agent {
                     vec![]
                 }
                 SessionAction::Begin { slot, order } => self.desks.begin(slot, order),
-                SessionAction::End { slot, trial, attempt, save } => self.desks.end(slot, trial, attempt, save),
-                SessionAction::Kill { slot, trial, attempt } => self.desks.kill(slot, trial, attempt),
-                SessionAction::UploadAgain { trial, attempt, chunks } => {
+                SessionAction::End {
+                    slot,
+                    trial,
+                    attempt,
+                    save,
+                } => self.desks.end(slot, trial, attempt, save),
+                SessionAction::Kill {
+                    slot,
+                    trial,
+                    attempt,
+                } => self.desks.kill(slot, trial, attempt),
+                SessionAction::UploadAgain {
+                    trial,
+                    attempt,
+                    chunks,
+                } => {
                     self.desks.upload_again(trial, attempt, chunks);
                     vec![]
                 }
@@ -306,13 +349,16 @@ impl Agent {
             if facts.is_empty() {
                 return;
             }
+            tracing::trace!(?facts, "told");
             self.link.send_facts(facts);
         }
     }
 
     /// Says good-bye and ends every process.
     async fn end(self) {
-        let Agent { link, desks, slots, .. } = self;
+        let Agent {
+            link, desks, slots, ..
+        } = self;
         // Gone without the last words: the coordinator sees the stream end.
         let _ = tokio::time::timeout(LEAVE, link.leave()).await;
         drop(desks);
@@ -327,7 +373,10 @@ impl Agent {
 fn slot_config(config: &WorkerConfig, slots: u16) -> io::Result<SlotConfig> {
     let threads = (machine::cores() / usize::from(slots)).max(1);
     let launch = match &config.executor.launch {
-        Some(launch) => Launch { threads, ..launch.clone() },
+        Some(launch) => Launch {
+            threads,
+            ..launch.clone()
+        },
         None => Launch::of_this_binary(threads)?,
     };
     Ok(SlotConfig {

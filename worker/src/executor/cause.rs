@@ -17,7 +17,9 @@ pub enum Verdict {
     NoProgress,
     Memory,
     /// It did not obey an order to end within the grace.
-    Disobeyed { save: bool },
+    Disobeyed {
+        save: bool,
+    },
     /// It wrote what no executor writes.
     Garbled,
 }
@@ -40,22 +42,38 @@ pub struct Evidence<'a> {
 
 /// Decides how the attempt that ran in a dead process ended.
 pub fn decide_end(evidence: Evidence<'_>) -> AttemptEnd {
-    let Evidence { verdict, status, resident, memory_max, kernel_oom, lines } = evidence;
-    let failed = |failure| AttemptEnd::Failed { failure, detail: quote(lines) };
+    let Evidence {
+        verdict,
+        status,
+        resident,
+        memory_max,
+        kernel_oom,
+        lines,
+    } = evidence;
+    let failed = |failure| AttemptEnd::Failed {
+        failure,
+        detail: quote(lines),
+    };
     match verdict {
         Some(Verdict::TimeLimit) => return failed(Failure::TimeLimit),
         Some(Verdict::NoProgress) => return failed(Failure::NoProgress),
         Some(Verdict::Memory) => {
             let limit = memory_max.unwrap_or_default();
             let detail = format!("{resident} bytes resident, resources.memory is {limit}");
-            return AttemptEnd::Failed { failure: Failure::OutOfMemory, detail };
+            return AttemptEnd::Failed {
+                failure: Failure::OutOfMemory,
+                detail,
+            };
         }
         Some(Verdict::Disobeyed { save: false }) => return AttemptEnd::Stopped,
         // It goes on from its last checkpoint.
         Some(Verdict::Disobeyed { save: true }) => return AttemptEnd::Yielded,
         Some(Verdict::Garbled) => {
             let detail = "it wrote what no executor writes".to_owned();
-            return AttemptEnd::Failed { failure: Failure::Panicked, detail };
+            return AttemptEnd::Failed {
+                failure: Failure::Panicked,
+                detail,
+            };
         }
         None => {}
     }
@@ -68,7 +86,9 @@ pub fn decide_end(evidence: Evidence<'_>) -> AttemptEnd {
         }
         (Some(libc::SIGKILL), _) => AttemptEnd::Lost(LostCause::Killed),
         (Some(signal), _) => failed(Failure::Crashed { signal }),
-        (None, code) => failed(Failure::Exited { code: code.unwrap_or_default() }),
+        (None, code) => failed(Failure::Exited {
+            code: code.unwrap_or_default(),
+        }),
     }
 }
 
@@ -104,28 +124,76 @@ mod tests {
 
     #[test]
     fn deaths_by_the_trials_own_fault_quote_the_log() {
-        check(libc::SIGSEGV, 0, false, None, "executor died by signal 11: one\ntwo");
-        check(libc::SIGABRT, 0, false, None, "executor died by signal 6: one\ntwo");
-        check(101 << 8, 0, false, None, "executor exited with code 101: one\ntwo");
+        check(
+            libc::SIGSEGV,
+            0,
+            false,
+            None,
+            "executor died by signal 11: one\ntwo",
+        );
+        check(
+            libc::SIGABRT,
+            0,
+            false,
+            None,
+            "executor died by signal 6: one\ntwo",
+        );
+        check(
+            101 << 8,
+            0,
+            false,
+            None,
+            "executor exited with code 101: one\ntwo",
+        );
         check(0, 0, false, None, "executor exited with code 0: one\ntwo");
     }
 
     #[test]
     fn a_kill_from_outside_is_the_fleets_fault_unless_memory_ran_out() {
-        check(libc::SIGKILL, GIB, false, None, "lost: executor killed from outside");
-        check(libc::SIGKILL, GIB + 1, false, None, "out of memory: one\ntwo");
+        check(
+            libc::SIGKILL,
+            GIB,
+            false,
+            None,
+            "lost: executor killed from outside",
+        );
+        check(
+            libc::SIGKILL,
+            GIB + 1,
+            false,
+            None,
+            "out of memory: one\ntwo",
+        );
         check(libc::SIGKILL, 0, true, None, "out of memory: one\ntwo");
     }
 
     #[test]
     fn what_the_agent_did_itself_has_its_own_reason() {
         let kill = libc::SIGKILL;
-        check(kill, 0, false, Some(Verdict::TimeLimit), "ran past limits.time: one\ntwo");
+        check(
+            kill,
+            0,
+            false,
+            Some(Verdict::TimeLimit),
+            "ran past limits.time: one\ntwo",
+        );
         let text = "no progress within limits.no_progress: one\ntwo";
         check(kill, 0, false, Some(Verdict::NoProgress), text);
-        check(kill, 0, false, Some(Verdict::Disobeyed { save: false }), "stopped on order");
+        check(
+            kill,
+            0,
+            false,
+            Some(Verdict::Disobeyed { save: false }),
+            "stopped on order",
+        );
         let text = "saved and yielded its slot";
-        check(kill, 0, false, Some(Verdict::Disobeyed { save: true }), text);
+        check(
+            kill,
+            0,
+            false,
+            Some(Verdict::Disobeyed { save: true }),
+            text,
+        );
         let text = "out of memory: 5 bytes resident, resources.memory is 1073741824";
         check(kill, 5, false, Some(Verdict::Memory), text);
     }

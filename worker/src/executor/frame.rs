@@ -95,10 +95,7 @@ pub enum ExecutorEvent {
         step: u64,
     },
     /// It is not stuck.
-    Progress {
-        trial: TrialId,
-        attempt: Attempt,
-    },
+    Progress { trial: TrialId, attempt: Attempt },
     Points {
         trial: TrialId,
         attempt: Attempt,
@@ -203,7 +200,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`FrameError`]: nothing after it can be trusted.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub fn frame<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let rest = &self.buffer[self.taken..];
         let Some((length, body)) = rest.split_first_chunk::<4>() else {
             return Ok(None);
@@ -232,13 +229,25 @@ mod tests {
     use super::*;
 
     fn end(number: u32) -> ExecutorOrder {
-        let trial = TrialId { sweep: SweepId(1), number };
-        ExecutorOrder::End { trial, attempt: Attempt(2), save: true }
+        let trial = TrialId {
+            sweep: SweepId(1),
+            number,
+        };
+        ExecutorOrder::End {
+            trial,
+            attempt: Attempt(2),
+            save: true,
+        }
     }
 
     #[track_caller]
     fn check(piece: usize) {
-        let sent = vec![end(1), ExecutorOrder::Setup { nice: 10 }, end(70_000), ExecutorOrder::Quit];
+        let sent = vec![
+            end(1),
+            ExecutorOrder::Setup { nice: 10 },
+            end(70_000),
+            ExecutorOrder::Quit,
+        ];
         let mut bytes = Vec::new();
         for order in &sent {
             encode(order, &mut bytes).unwrap();
@@ -247,7 +256,7 @@ mod tests {
         let mut found: Vec<ExecutorOrder> = Vec::new();
         for part in bytes.chunks(piece) {
             decoder.push(part);
-            while let Some(order) = decoder.next().unwrap() {
+            while let Some(order) = decoder.frame().unwrap() {
                 found.push(order);
             }
         }
@@ -263,10 +272,18 @@ mod tests {
     fn junk_is_refused_before_it_is_stored() {
         let mut decoder = Decoder::default();
         decoder.push(&u32::MAX.to_le_bytes());
-        let found = decoder.next::<ExecutorOrder>();
-        assert_eq!(found, Err(FrameError::TooLong { found: u32::MAX as usize }));
+        let found = decoder.frame::<ExecutorOrder>();
+        assert_eq!(
+            found,
+            Err(FrameError::TooLong {
+                found: u32::MAX as usize
+            })
+        );
         let mut decoder = Decoder::default();
         decoder.push(&[1, 0, 0, 0, 250]);
-        assert!(matches!(decoder.next::<ExecutorOrder>(), Err(FrameError::Postcard(_))));
+        assert!(matches!(
+            decoder.frame::<ExecutorOrder>(),
+            Err(FrameError::Postcard(_))
+        ));
     }
 }

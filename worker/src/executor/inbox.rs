@@ -35,7 +35,11 @@ struct State {
 impl State {
     /// Keeps only the ends of attempts that are running or queued.
     fn forget_ends(&mut self) {
-        let State { queue, running, ends } = self;
+        let State {
+            queue,
+            running,
+            ends,
+        } = self;
         let queued = |id: (TrialId, Attempt)| {
             queue.iter().any(|order| match order {
                 ExecutorOrder::Begin(begin) => (begin.order.trial, begin.order.attempt) == id,
@@ -61,7 +65,7 @@ impl Inbox {
                 Err(_) => return,
             }
             loop {
-                match decoder.next() {
+                match decoder.frame() {
                     Ok(Some(order)) => self.push(order),
                     Ok(None) => break,
                     Err(_) => return,
@@ -74,7 +78,11 @@ impl Inbox {
     pub fn push(&self, order: ExecutorOrder) {
         let mut state = self.lock();
         match order {
-            ExecutorOrder::End { trial, attempt, save } => {
+            ExecutorOrder::End {
+                trial,
+                attempt,
+                save,
+            } => {
                 state.ends.push((trial, attempt, save));
                 state.forget_ends();
             }
@@ -120,7 +128,10 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,6 +141,9 @@ fn wait<'a>(changed: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, S
 
 /// A later order to end without saving overrides an earlier one that saves.
 fn end_of(state: &State, trial: TrialId, attempt: Attempt) -> Option<bool> {
-    let asked = state.ends.iter().filter(|(t, a, _)| (*t, *a) == (trial, attempt));
+    let asked = state
+        .ends
+        .iter()
+        .filter(|(t, a, _)| (*t, *a) == (trial, attempt));
     asked.map(|(_, _, save)| *save).reduce(|a, b| a && b)
 }

@@ -26,7 +26,8 @@ impl Lines {
             };
             if !self.skipping {
                 let room = LOG_LINE_BYTES_MAX - self.partial.len();
-                self.partial.extend_from_slice(&body[..body.len().min(room)]);
+                self.partial
+                    .extend_from_slice(&body[..body.len().min(room)]);
                 self.skipping = body.len() > room;
             }
             if ends {

@@ -33,15 +33,23 @@ pub fn executor_main() -> ExitCode {
     };
     let inbox = Inbox::default();
     let reader = inbox.clone();
-    let reading = std::thread::Builder::new().name("orders".into()).spawn(move || {
-        reader.fill(std::io::stdin());
-        end_group();
-    });
+    let reading = std::thread::Builder::new()
+        .name("orders".into())
+        .spawn(move || {
+            reader.fill(std::io::stdin());
+            end_group();
+        });
     if let Err(error) = reading {
         eprintln!("executor: cannot start a thread: {error}");
         return ExitCode::FAILURE;
     }
-    Executor { inbox, outbox, specs: SpecCache::default(), numerics: OnceCell::new() }.run()
+    Executor {
+        inbox,
+        outbox,
+        specs: SpecCache::default(),
+        numerics: OnceCell::new(),
+    }
+    .run()
 }
 
 /// The pipe to the agent; what anything else prints from here on goes to the log.
@@ -68,7 +76,9 @@ struct Executor {
 
 impl Executor {
     fn run(mut self) -> ExitCode {
-        self.outbox.send(&ExecutorEvent::Ready { pid: std::process::id() });
+        self.outbox.send(&ExecutorEvent::Ready {
+            pid: std::process::id(),
+        });
         loop {
             match self.inbox.next() {
                 ExecutorOrder::Setup { nice } => lower_priority(nice),
@@ -83,15 +93,29 @@ impl Executor {
     fn begin(&mut self, begin: Begin) {
         let (trial, attempt) = (begin.order.trial, begin.order.attempt);
         let end = guard(|| self.train(begin));
-        self.outbox.send(&ExecutorEvent::Ended { trial, attempt, end });
+        self.outbox.send(&ExecutorEvent::Ended {
+            trial,
+            attempt,
+            end,
+        });
     }
 
     fn train(&mut self, begin: Begin) -> AttemptEnd {
         let spec = match self.specs.read(&begin) {
             Ok(spec) => spec,
-            Err(detail) => return AttemptEnd::Failed { failure: Failure::Unusable, detail },
+            Err(detail) => {
+                return AttemptEnd::Failed {
+                    failure: Failure::Unusable,
+                    detail,
+                };
+            }
         };
-        let trial = Trial { spec, begin, inbox: &self.inbox, outbox: &self.outbox };
+        let trial = Trial {
+            spec,
+            begin,
+            inbox: &self.inbox,
+            outbox: &self.outbox,
+        };
         match trial.spec.model {
             ModelSpec::Noop { x, sleep_ms } => noop::run(&trial, x, sleep_ms),
             _ => train::run(trial, self.numerics.get_or_init(numerics_class)),
@@ -102,9 +126,15 @@ impl Executor {
         let made = catch_unwind(AssertUnwindSafe(|| prepare(job)));
         let manifest = made.unwrap_or_else(|panic| {
             let detail = panic_text(panic.as_ref()).to_owned();
-            Err(PrepareFailure { unusable: false, detail })
+            Err(PrepareFailure {
+                unusable: false,
+                detail,
+            })
         });
-        self.outbox.send(&ExecutorEvent::Prepared { key: job.key, manifest });
+        self.outbox.send(&ExecutorEvent::Prepared {
+            key: job.key,
+            manifest,
+        });
     }
 }
 
@@ -118,11 +148,19 @@ fn guard(attempt: impl FnOnce() -> AttemptEnd) -> AttemptEnd {
 
 /// Prepares a dataset version; answers with the prepared manifest as JSON.
 fn prepare(job: &PrepareJob) -> Result<String, PrepareFailure> {
-    let broken = |e: serde_json::Error| PrepareFailure { unusable: false, detail: e.to_string() };
+    let broken = |e: serde_json::Error| PrepareFailure {
+        unusable: false,
+        detail: e.to_string(),
+    };
     let preparation: Preparation = serde_json::from_str(&job.preparation).map_err(broken)?;
     let dataset: DatasetManifest = serde_json::from_str(&job.dataset).map_err(broken)?;
-    let prepared = super::rows::prepare(&dataset, &job.files, &preparation, &job.out)
-        .map_err(|e| PrepareFailure { unusable: e.is_users(), detail: e.to_string() })?;
+    let prepared =
+        super::rows::prepare(&dataset, &job.files, &preparation, &job.out).map_err(|e| {
+            PrepareFailure {
+                unusable: e.is_users(),
+                detail: e.to_string(),
+            }
+        })?;
     serde_json::to_string(&prepared).map_err(broken)
 }
 
@@ -144,14 +182,19 @@ impl SpecCache {
             return Err("spec: none".into());
         };
         spec.with(&begin.order.parameters).map_err(|problems| {
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+            problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
         })
     }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }
 
 #[allow(unsafe_code)]
@@ -174,7 +217,10 @@ mod tests {
         check(|| AttemptEnd::Reached, "reached its target");
         check(|| panic!("no such row"), "executor panicked: no such row");
         let row = 7;
-        check(|| panic!("no such row: {row}"), "executor panicked: no such row: 7");
+        check(
+            || panic!("no such row: {row}"),
+            "executor panicked: no such row: 7",
+        );
         check(|| std::panic::panic_any(7), "executor panicked: no message");
     }
 }

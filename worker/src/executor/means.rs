@@ -20,13 +20,19 @@ impl Means {
     }
 
     pub(super) fn of(&self, key: &str) -> Option<f64> {
-        self.sums.get(key).filter(|(_, weight)| *weight > 0.0).map(|(sum, weight)| sum / weight)
+        self.sums
+            .get(key)
+            .filter(|(_, weight)| *weight > 0.0)
+            .map(|(sum, weight)| sum / weight)
     }
 
     /// As entries of a manifest's metrics.
     pub(super) fn write(&self) -> Vec<(String, f64)> {
         let pairs = self.sums.iter().flat_map(|(key, (sum, weight))| {
-            [(format!("{SUM}{key}"), *sum), (format!("{WEIGHT}{key}"), *weight)]
+            [
+                (format!("{SUM}{key}"), *sum),
+                (format!("{WEIGHT}{key}"), *weight),
+            ]
         });
         pairs.collect()
     }

@@ -14,6 +14,8 @@ pub fn kernel_oom_kills() -> Option<u64> {
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
     let events = format!("/sys/fs/cgroup{}/memory.events", path.trim_end_matches('/'));
     let text = std::fs::read_to_string(events).ok()?;
-    let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "))?;
+    let count = text
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill "))?;
     count.trim().parse().ok()
 }

@@ -23,20 +23,34 @@ pub(super) fn run(trial: &Trial<'_>, x: f64, sleep: Millis) -> AttemptEnd {
         if sleep.0 > 0 {
             trial.outbox.flush();
         }
-        if let Some(save) = trial.inbox.wait_end(id, attempt, Duration::from_millis(sleep.0)) {
+        if let Some(save) = trial
+            .inbox
+            .wait_end(id, attempt, Duration::from_millis(sleep.0))
+        {
             if save && saved < epoch - 1 {
                 write(trial, epoch - 1, None);
             }
             return end_on_order(save);
         }
         let last = epoch == order.until;
-        let at = Boundary { step: epoch, epoch, epoch_ends: true, last };
+        let at = Boundary {
+            step: epoch,
+            epoch,
+            epoch_ends: true,
+            last,
+        };
         let mut value = None;
         if trial.evaluates_at(at) {
             let loss = (x - 0.3) * (x - 0.3) + 1.0 / epoch as f64;
             let key = "valid.loss".to_owned();
             let time = clock::wall();
-            trial.points(vec![Point { key, step: epoch, epoch: epoch as f64, value: loss, time }]);
+            trial.points(vec![Point {
+                key,
+                step: epoch,
+                epoch: epoch as f64,
+                value: loss,
+                time,
+            }]);
             if trial.spec.objective.metric == "valid.loss" {
                 trial.observed(at, loss);
                 value = Some(loss);
@@ -53,14 +67,16 @@ pub(super) fn run(trial: &Trial<'_>, x: f64, sleep: Millis) -> AttemptEnd {
 /// A checkpoint of nothing but the epoch.
 fn write(trial: &Trial<'_>, epoch: u64, value: Option<f64>) {
     let (id, attempt) = trial.id();
-    trial.outbox.keep(&ExecutorEvent::Checkpoint(Box::new(Written {
-        trial: id,
-        attempt,
-        step: epoch,
-        epoch,
-        value,
-        dir: trial.begin.spool.clone(),
-        manifest: None,
-        chunks: Vec::new(),
-    })));
+    trial
+        .outbox
+        .keep(&ExecutorEvent::Checkpoint(Box::new(Written {
+            trial: id,
+            attempt,
+            step: epoch,
+            epoch,
+            value,
+            dir: trial.begin.spool.clone(),
+            manifest: None,
+            chunks: Vec::new(),
+        })));
 }

@@ -22,7 +22,12 @@ struct Pipe {
 
 impl Outbox {
     pub fn new(to: File) -> Outbox {
-        Outbox { shared: Arc::new(Mutex::new(Pipe { to, buffer: Vec::new() })) }
+        Outbox {
+            shared: Arc::new(Mutex::new(Pipe {
+                to,
+                buffer: Vec::new(),
+            })),
+        }
     }
 
     /// Keeps an event for the next flush.
@@ -43,7 +48,10 @@ impl Outbox {
     }
 
     pub fn flush(&self) {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).flush();
+        self.shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush();
     }
 }
 

@@ -52,7 +52,11 @@ pub(super) struct Heard {
 
 impl Process {
     /// Starts one; its first order is already on its way.
-    pub(super) async fn start(spawner: &Spawner, launch: &Launch, nice: i32) -> io::Result<Process> {
+    pub(super) async fn start(
+        spawner: &Spawner,
+        launch: &Launch,
+        nice: i32,
+    ) -> io::Result<Process> {
         let mut child = spawner.spawn(launch).await?;
         let mut process = Process {
             pid: child.id().unwrap_or_default(),
@@ -82,7 +86,16 @@ impl Process {
     /// Waits until the process says something, took orders in, or is gone. May be dropped at any time.
     pub(super) async fn listen(&mut self, wall: impl Fn() -> WallMs) -> Heard {
         let mut heard = Heard::default();
-        let Process { stdin, stdout, stderr, outgoing, out_bytes, err_bytes, child, .. } = self;
+        let Process {
+            stdin,
+            stdout,
+            stderr,
+            outgoing,
+            out_bytes,
+            err_bytes,
+            child,
+            ..
+        } = self;
         let pending = !outgoing.is_empty() && stdin.is_some();
         tokio::select! {
             biased;
@@ -107,7 +120,7 @@ impl Process {
         }
         self.decoder.push(&self.out_bytes[..count]);
         loop {
-            match self.decoder.next() {
+            match self.decoder.frame() {
                 Ok(Some(event)) => heard.events.push(event),
                 Ok(None) => return,
                 Err(error) => {
@@ -123,7 +136,8 @@ impl Process {
         if count == 0 {
             self.stderr = None;
         }
-        self.lines.push(&self.err_bytes[..count], time, &mut heard.logs);
+        self.lines
+            .push(&self.err_bytes[..count], time, &mut heard.logs);
     }
 
     /// Reads what a dead process left in its pipes.

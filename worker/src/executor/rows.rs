@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bonfire_data::{DataError, Loader, Order, Part, Prepared, Wanted, shard_positions, window_blocks};
+use bonfire_data::{
+    DataError, Loader, Order, Part, Prepared, Wanted, shard_positions, window_blocks,
+};
 use bonfire_domain::dataset::{BLOCK_ROWS, DatasetManifest, Preparation, PreparedManifest};
 use bonfire_domain::spec::Spec;
 use bonfire_domain::{Batch, Digest};
@@ -31,7 +33,15 @@ impl Rows {
         let request = |problem: String| DataError::Request { problem };
         let manifest: PreparedManifest = serde_json::from_str(&data.manifest)
             .map_err(|e| request(format!("prepared manifest: {e}")))?;
-        let columns = spec.data.as_ref().ok_or_else(|| request("the spec has no data".into()))?;
+        let columns = spec
+            .data
+            .as_ref()
+            .ok_or_else(|| request("the spec has no data".into()))?;
+        // Only now are the rows of train known: a last batch may be too small for batch normalisation.
+        bonfire_domain::fit::fit_prepared(spec, &manifest).map_err(|problems| {
+            let said: Vec<String> = problems.iter().map(|p| p.message.clone()).collect();
+            request(said.join("; "))
+        })?;
         let files = by_digest(&data.files);
         let prepared = Prepared::open(&manifest, &|digest| local(&files, digest))?;
         let rows = prepared.train_rows();
@@ -61,8 +71,9 @@ impl Rows {
     /// The loader's thread cannot be started.
     pub(super) fn load(&self, from: u64, until: u64) -> std::io::Result<Loader> {
         let (rows, batch, shards) = (self.order.rows(), self.batch, self.virtual_shards);
-        let plan = (from..until)
-            .flat_map(move |step| (0..shards).map(move |shard| wanted(rows, batch, shards, step, shard)));
+        let plan = (from..until).flat_map(move |step| {
+            (0..shards).map(move |shard| wanted(rows, batch, shards, step, shard))
+        });
         Loader::start(Arc::clone(&self.prepared), self.order, plan)
     }
 
@@ -86,7 +97,12 @@ fn wanted(rows: u64, batch: u64, shards: u32, step: u64, shard: u32) -> Wanted {
     // Epochs beyond a u32 are refused by the spec.
     let epoch = u32::try_from(step / steps).unwrap_or(u32::MAX);
     let positions = shard_positions(start, size, shard, shards);
-    Wanted { part: Part::Train { epoch }, step, shard, positions }
+    Wanted {
+        part: Part::Train { epoch },
+        step,
+        shard,
+        positions,
+    }
 }
 
 /// Prepares a dataset version from its local files; the prepared files lie in `out` under their digests.
@@ -100,16 +116,28 @@ pub(super) fn prepare(
     out: &Path,
 ) -> Result<PreparedManifest, DataError> {
     let files = by_digest(files);
-    bonfire_data::prepare(dataset, preparation, &|digest| local(&files, digest), out, &mut |_| true)
+    bonfire_data::prepare(
+        dataset,
+        preparation,
+        &|digest| local(&files, digest),
+        out,
+        &mut |_| true,
+    )
 }
 
 fn by_digest(files: &[LocalBlob]) -> BTreeMap<Digest, PathBuf> {
-    files.iter().map(|file| (file.blob.digest, file.path.clone())).collect()
+    files
+        .iter()
+        .map(|file| (file.blob.digest, file.path.clone()))
+        .collect()
 }
 
 /// A file that was not given is not found when it is opened, under its own name.
 fn local(files: &BTreeMap<Digest, PathBuf>, digest: &Digest) -> PathBuf {
-    files.get(digest).cloned().unwrap_or_else(|| PathBuf::from(digest.hex()))
+    files
+        .get(digest)
+        .cloned()
+        .unwrap_or_else(|| PathBuf::from(digest.hex()))
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use bonfire_domain::checkpoint::{CHECKPOINT_FORMAT, CHUNK_BYTES, CheckpointManifest, CheckpointPart};
-use bonfire_domain::dataset::BlobRef;
 use bonfire_domain::Digest;
+use bonfire_domain::checkpoint::{
+    CHECKPOINT_FORMAT, CHUNK_BYTES, CheckpointManifest, CheckpointPart,
+};
+use bonfire_domain::dataset::BlobRef;
 use bonfire_engine::Saved;
 
 use super::frame::LocalCheckpoint;
@@ -32,7 +34,11 @@ pub(super) enum LoadError {
     #[error("chunk {expected} has the digest {found}")]
     Damaged { expected: Digest, found: Digest },
     #[error("part {part} has {found} bytes, the manifest says {expected}")]
-    Length { part: &'static str, found: u64, expected: u64 },
+    Length {
+        part: &'static str,
+        found: u64,
+        expected: u64,
+    },
 }
 
 /// Writes the parts and then `manifest`, completed with them, into `dir`.
@@ -49,10 +55,16 @@ pub(super) fn write(
     let written = fs::create_dir_all(dir).and_then(|()| {
         let mut all = Vec::new();
         for (name, bytes) in [(WEIGHTS, &saved.weights), (OPTIMIZER, &saved.optimizer)] {
-            let chunks = bytes.chunks(CHUNK_BYTES).map(|chunk| write_blob(dir, chunk));
+            let chunks = bytes
+                .chunks(CHUNK_BYTES)
+                .map(|chunk| write_blob(dir, chunk));
             let chunks: Vec<BlobRef> = chunks.collect::<io::Result<_>>()?;
             all.extend_from_slice(&chunks);
-            let part = CheckpointPart { name: name.to_owned(), bytes: bytes.len() as u64, chunks };
+            let part = CheckpointPart {
+                name: name.to_owned(),
+                bytes: bytes.len() as u64,
+                chunks,
+            };
             manifest.parts.push(part);
         }
         all.sort_unstable();
@@ -70,7 +82,10 @@ pub(super) fn write(
 fn write_blob(dir: &Path, bytes: &[u8]) -> io::Result<BlobRef> {
     let digest = Digest::of(bytes);
     fs::write(dir.join(digest.hex()), bytes)?;
-    Ok(BlobRef { digest, bytes: bytes.len() as u64 })
+    Ok(BlobRef {
+        digest,
+        bytes: bytes.len() as u64,
+    })
 }
 
 /// Reads a checkpoint's parts, verifying every chunk.
@@ -82,27 +97,50 @@ pub(super) fn read(checkpoint: &LocalCheckpoint) -> Result<Saved, LoadError> {
     if found != CHECKPOINT_FORMAT {
         return Err(LoadError::Format { found });
     }
-    Ok(Saved { weights: read_part(checkpoint, WEIGHTS)?, optimizer: read_part(checkpoint, OPTIMIZER)? })
+    Ok(Saved {
+        weights: read_part(checkpoint, WEIGHTS)?,
+        optimizer: read_part(checkpoint, OPTIMIZER)?,
+    })
 }
 
 fn read_part(checkpoint: &LocalCheckpoint, name: &'static str) -> Result<Vec<u8>, LoadError> {
-    let part = checkpoint.manifest.parts.iter().find(|part| part.name == name);
+    let part = checkpoint
+        .manifest
+        .parts
+        .iter()
+        .find(|part| part.name == name);
     let part = part.ok_or(LoadError::NoPart(name))?;
     let mut bytes = Vec::new();
-    for BlobRef { digest: expected, .. } in &part.chunks {
-        let file = checkpoint.files.iter().find(|file| file.blob.digest == *expected);
+    for BlobRef {
+        digest: expected, ..
+    } in &part.chunks
+    {
+        let file = checkpoint
+            .files
+            .iter()
+            .find(|file| file.blob.digest == *expected);
         let file = file.ok_or(LoadError::NoChunk { digest: *expected })?;
         let chunk = fs::read(&file.path);
-        let chunk = chunk.map_err(|source| LoadError::Read { digest: *expected, source })?;
+        let chunk = chunk.map_err(|source| LoadError::Read {
+            digest: *expected,
+            source,
+        })?;
         let found = Digest::of(&chunk);
         if found != *expected {
-            return Err(LoadError::Damaged { expected: *expected, found });
+            return Err(LoadError::Damaged {
+                expected: *expected,
+                found,
+            });
         }
         bytes.extend_from_slice(&chunk);
     }
     let found = bytes.len() as u64;
     if found != part.bytes {
-        return Err(LoadError::Length { part: name, found, expected: part.bytes });
+        return Err(LoadError::Length {
+            part: name,
+            found,
+            expected: part.bytes,
+        });
     }
     Ok(bytes)
 }
@@ -137,14 +175,23 @@ mod tests {
         assert_eq!(Digest::of(&json), head.digest);
         let files = chunks
             .iter()
-            .map(|blob| LocalBlob { blob: *blob, path: dir.path().join(blob.digest.hex()) })
+            .map(|blob| LocalBlob {
+                blob: *blob,
+                path: dir.path().join(blob.digest.hex()),
+            })
             .collect();
-        read(&LocalCheckpoint { manifest: serde_json::from_slice(&json).unwrap(), files })
+        read(&LocalCheckpoint {
+            manifest: serde_json::from_slice(&json).unwrap(),
+            files,
+        })
     }
 
     fn saved() -> Saved {
         let weights: Vec<u8> = (0..CHUNK_BYTES + 5).map(|n| (n % 251) as u8).collect();
-        Saved { weights, optimizer: vec![1, 2, 3] }
+        Saved {
+            weights,
+            optimizer: vec![1, 2, 3],
+        }
     }
 
     #[test]
@@ -160,7 +207,10 @@ mod tests {
             bytes[0] ^= 1;
             fs::write(path, bytes).unwrap();
         });
-        assert!(matches!(flipped, Err(LoadError::Damaged { .. })), "{flipped:?}");
+        assert!(
+            matches!(flipped, Err(LoadError::Damaged { .. })),
+            "{flipped:?}"
+        );
         let gone = round(|dir, chunks| fs::remove_file(dir.join(chunks[1].digest.hex())).unwrap());
         assert!(matches!(gone, Err(LoadError::Read { .. })), "{gone:?}");
     }

@@ -46,10 +46,20 @@ pub struct Limits {
 /// What a slot is told.
 #[derive(Debug)]
 pub enum SlotOrder {
-    Begin { begin: Box<Begin>, limits: Limits },
+    Begin {
+        begin: Box<Begin>,
+        limits: Limits,
+    },
     Prepare(Box<PrepareJob>),
-    End { trial: TrialId, attempt: Attempt, save: bool },
-    Kill { trial: TrialId, attempt: Attempt },
+    End {
+        trial: TrialId,
+        attempt: Attempt,
+        save: bool,
+    },
+    Kill {
+        trial: TrialId,
+        attempt: Attempt,
+    },
 }
 
 /// What a slot says.
@@ -57,9 +67,17 @@ pub enum SlotOrder {
 pub enum SlotEvent {
     Executor(ExecutorEvent),
     /// A line of the log of the attempt that ran.
-    Log { trial: TrialId, attempt: Attempt, line: LogLine },
+    Log {
+        trial: TrialId,
+        attempt: Attempt,
+        line: LogLine,
+    },
     /// The process is gone; what ran in it ended so. Another process takes its place.
-    Died { trial: TrialId, attempt: Attempt, end: AttemptEnd },
+    Died {
+        trial: TrialId,
+        attempt: Attempt,
+        end: AttemptEnd,
+    },
 }
 
 /// Events of one wakeup of a slot.
@@ -198,7 +216,10 @@ impl State {
             return;
         }
         let detail = format!("cannot start an executor: {error}");
-        self.bury(AttemptEnd::Failed { failure: Failure::Io, detail });
+        self.bury(AttemptEnd::Failed {
+            failure: Failure::Io,
+            detail,
+        });
     }
 
     fn order(&mut self, order: ExecutorOrder) {
@@ -214,8 +235,14 @@ impl State {
                 let (trial, attempt) = (begin.order.trial, begin.order.attempt);
                 let now = Instant::now();
                 let (started, progress) = (now, now);
-                self.current =
-                    Some(Current { trial, attempt, limits, started, progress, end_asked: None });
+                self.current = Some(Current {
+                    trial,
+                    attempt,
+                    limits,
+                    started,
+                    progress,
+                    end_asked: None,
+                });
                 if let Some(process) = &mut self.process {
                     process.lines.forget();
                 }
@@ -225,10 +252,18 @@ impl State {
                 self.preparing = Some(job.key);
                 self.order(ExecutorOrder::Prepare(job));
             }
-            SlotOrder::End { trial, attempt, save } => {
+            SlotOrder::End {
+                trial,
+                attempt,
+                save,
+            } => {
                 if let Some(current) = self.running(trial, attempt) {
                     current.end_asked = Some(current.end_asked.unwrap_or(true) && save);
-                    self.order(ExecutorOrder::End { trial, attempt, save });
+                    self.order(ExecutorOrder::End {
+                        trial,
+                        attempt,
+                        save,
+                    });
                 }
             }
             SlotOrder::Kill { trial, attempt } => {
@@ -290,7 +325,11 @@ impl State {
                 current.progress = Instant::now();
             }
             let logs = heard.logs.into_iter();
-            self.said.extend(logs.map(|line| SlotEvent::Log { trial, attempt, line }));
+            self.said.extend(logs.map(|line| SlotEvent::Log {
+                trial,
+                attempt,
+                line,
+            }));
         } else {
             for line in heard.logs {
                 tracing::info!(slot = self.slot.0, "executor: {}", line.text);
@@ -314,13 +353,19 @@ impl State {
 
     fn take_event(&mut self, event: ExecutorEvent) {
         match &event {
-            ExecutorEvent::Ended { trial, attempt, end } => {
+            ExecutorEvent::Ended {
+                trial,
+                attempt,
+                end,
+            } => {
                 if self.running(*trial, *attempt).is_none() {
                     return;
                 }
                 self.current = None;
-                let clean =
-                    matches!(end, AttemptEnd::Reached | AttemptEnd::Yielded | AttemptEnd::Stopped);
+                let clean = matches!(
+                    end,
+                    AttemptEnd::Reached | AttemptEnd::Yielded | AttemptEnd::Stopped
+                );
                 if let Some(process) = &mut self.process {
                     process.trials += 1;
                     let worn = process.trials >= self.config.trials_max
@@ -335,7 +380,12 @@ impl State {
         self.said.push(SlotEvent::Executor(event));
     }
 
-    fn decide_end(&mut self, status: Option<ExitStatus>, kernel_oom: bool, lines: &[String]) -> AttemptEnd {
+    fn decide_end(
+        &mut self,
+        status: Option<ExitStatus>,
+        kernel_oom: bool,
+        lines: &[String],
+    ) -> AttemptEnd {
         let current = self.current.as_ref();
         decide_end(Evidence {
             verdict: self.verdict.take(),
@@ -351,11 +401,21 @@ impl State {
     fn bury(&mut self, end: AttemptEnd) {
         self.held.clear();
         if let Some(key) = self.preparing.take() {
-            let manifest = Err(PrepareFailure { unusable: false, detail: end.to_string() });
-            self.said.push(SlotEvent::Executor(ExecutorEvent::Prepared { key, manifest }));
+            let manifest = Err(PrepareFailure {
+                unusable: false,
+                detail: end.to_string(),
+            });
+            self.said.push(SlotEvent::Executor(ExecutorEvent::Prepared {
+                key,
+                manifest,
+            }));
         }
         if let Some(Current { trial, attempt, .. }) = self.current.take() {
-            self.said.push(SlotEvent::Died { trial, attempt, end });
+            self.said.push(SlotEvent::Died {
+                trial,
+                attempt,
+                end,
+            });
         }
     }
 }

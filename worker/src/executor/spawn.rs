@@ -30,7 +30,12 @@ impl Launch {
     /// The path of the running binary cannot be found.
     pub fn of_this_binary(threads: usize) -> io::Result<Launch> {
         let program = std::env::current_exe()?;
-        Ok(Launch { program, args: vec!["executor".into()], envs: Vec::new(), threads })
+        Ok(Launch {
+            program,
+            args: vec!["executor".into()],
+            envs: Vec::new(),
+            threads,
+        })
     }
 
     fn command(&self) -> Command {
@@ -66,13 +71,15 @@ impl Spawner {
     /// The thread cannot be started.
     pub fn start(handle: Handle) -> io::Result<Spawner> {
         let (requests, todo) = mpsc::channel::<(Launch, Answer)>();
-        std::thread::Builder::new().name("spawner".into()).spawn(move || {
-            let _runtime = handle.enter();
-            for (launch, answer) in todo {
-                // Whoever asked and went away drops the child, which kills it.
-                let _ = answer.send(launch.command().spawn());
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("spawner".into())
+            .spawn(move || {
+                let _runtime = handle.enter();
+                for (launch, answer) in todo {
+                    // Whoever asked and went away drops the child, which kills it.
+                    let _ = answer.send(launch.command().spawn());
+                }
+            })?;
         Ok(Spawner { requests })
     }
 
@@ -83,7 +90,9 @@ impl Spawner {
     pub async fn spawn(&self, launch: &Launch) -> io::Result<Child> {
         let (answer, child) = oneshot::channel();
         let gone = || io::Error::other("the spawning thread is gone");
-        self.requests.send((launch.clone(), answer)).map_err(|_| gone())?;
+        self.requests
+            .send((launch.clone(), answer))
+            .map_err(|_| gone())?;
         child.await.map_err(|_| gone())?
     }
 }

@@ -65,7 +65,14 @@ impl<'a> Training<'a> {
         let data = trial.begin.data.as_ref();
         let data = data.ok_or_else(|| failed(Failure::Unusable, "the trial needs data"))?;
         let rows = Rows::open(&trial.spec, data).map_err(|e| {
-            failed(if e.is_users() { Failure::Unusable } else { Failure::Io }, e)
+            failed(
+                if e.is_users() {
+                    Failure::Unusable
+                } else {
+                    Failure::Io
+                },
+                e,
+            )
         })?;
         let steps_per_epoch = rows.steps_per_epoch();
         let trainer = build(&TrainerConfig {
@@ -101,14 +108,21 @@ impl<'a> Training<'a> {
         let Some(from) = &self.trial.begin.order.from else {
             return Ok(());
         };
-        let damaged = |detail: String| failed(Failure::DamagedCheckpoint { step: from.step }, detail);
+        let damaged =
+            |detail: String| failed(Failure::DamagedCheckpoint { step: from.step }, detail);
         let Some(checkpoint) = &self.trial.begin.resume else {
             return Err(damaged("it has no manifest".into()));
         };
         let manifest = &checkpoint.manifest;
         let state = saved::read(checkpoint).map_err(|e| damaged(e.to_string()))?;
-        if manifest.prepared.is_some_and(|prepared| prepared != self.rows.digest) {
-            let detail = format!("the checkpoint at step {} was trained on other data", from.step);
+        if manifest
+            .prepared
+            .is_some_and(|prepared| prepared != self.rows.digest)
+        {
+            let detail = format!(
+                "the checkpoint at step {} was trained on other data",
+                from.step
+            );
             return Err(failed(Failure::Unusable, detail));
         }
         let own = manifest.spec == self.spec;
@@ -118,7 +132,11 @@ impl<'a> Training<'a> {
             error => failed(Failure::Unusable, error),
         })?;
         // A fork may have another batch, and so other steps; its checkpoint counts in whole epochs.
-        self.step = if own { manifest.step } else { manifest.epoch * self.steps_per_epoch };
+        self.step = if own {
+            manifest.step
+        } else {
+            manifest.epoch * self.steps_per_epoch
+        };
         self.saved = self.step;
         self.best = manifest.best.filter(|_| own);
         self.exact = manifest.exact && manifest.numerics == self.numerics;
@@ -131,7 +149,12 @@ impl<'a> Training<'a> {
     fn run(&mut self) -> Result<AttemptEnd, AttemptEnd> {
         self.trial.started(self.step);
         self.trial.outbox.flush();
-        let until = self.trial.begin.order.until.saturating_mul(self.steps_per_epoch);
+        let until = self
+            .trial
+            .begin
+            .order
+            .until
+            .saturating_mul(self.steps_per_epoch);
         let io = |e: std::io::Error| failed(Failure::Io, format!("cannot start the loader: {e}"));
         let mut loader = self.rows.load(self.step, until).map_err(io)?;
         self.reported = Instant::now();
@@ -144,14 +167,20 @@ impl<'a> Training<'a> {
                 return Ok(end_on_order(save));
             }
             let at = self.step_once(&mut loader, until)?;
-            let evaluation = if self.trial.evaluates_at(at) { self.evaluate(at)? } else { Evaluation::default() };
+            let evaluation = if self.trial.evaluates_at(at) {
+                self.evaluate(at)?
+            } else {
+                Evaluation::default()
+            };
             if at.last || at.hits(self.trial.spec.checkpoint.every) {
                 self.write(evaluation)?;
             }
             if alive.elapsed().as_millis() >= 100 {
                 alive = Instant::now();
                 let (trial, attempt) = self.trial.id();
-                self.trial.outbox.send(&ExecutorEvent::Progress { trial, attempt });
+                self.trial
+                    .outbox
+                    .send(&ExecutorEvent::Progress { trial, attempt });
             }
         }
         Ok(AttemptEnd::Reached)
@@ -166,7 +195,8 @@ impl<'a> Training<'a> {
             epoch_ends: done.is_multiple_of(self.steps_per_epoch),
             last: done == until,
         };
-        let report = at.epoch_ends || done.is_multiple_of(u64::from(self.trial.spec.train.log_every.max(1)));
+        let report =
+            at.epoch_ends || done.is_multiple_of(u64::from(self.trial.spec.train.log_every.max(1)));
         let shards = self.trial.spec.virtual_shards();
         let batches = std::iter::from_fn(|| loader.next()).take(shards as usize);
         let batches = batches.map(|(wanted, batch)| (wanted.shard, batch));
@@ -185,10 +215,18 @@ impl<'a> Training<'a> {
         let mut values = vec![
             ("lr".to_owned(), said.lr),
             ("grad_norm".to_owned(), said.grad_norm),
-            ("samples_per_second".to_owned(), self.samples as f64 / seconds),
+            (
+                "samples_per_second".to_owned(),
+                self.samples as f64 / seconds,
+            ),
         ];
         let metrics = said.metrics.iter().map(|(name, value)| (*name, *value));
-        for (name, value) in said.loss.map(|loss| ("loss", loss)).into_iter().chain(metrics) {
+        for (name, value) in said
+            .loss
+            .map(|loss| ("loss", loss))
+            .into_iter()
+            .chain(metrics)
+        {
             let key = format!("train.{name}");
             self.means.add(&key, value, said.samples);
             values.push((key, value));
@@ -202,27 +240,43 @@ impl<'a> Training<'a> {
     fn points(&self, at: Boundary, values: Vec<(String, f64)>) {
         let time = clock::wall();
         let epoch = at.step as f64 / self.steps_per_epoch as f64;
-        let point = |(key, value)| Point { key, step: at.step, epoch, value, time };
+        let point = |(key, value)| Point {
+            key,
+            step: at.step,
+            epoch,
+            value,
+            time,
+        };
         self.trial.points(values.into_iter().map(point).collect());
     }
 
     fn evaluate(&mut self, at: Boundary) -> Result<Evaluation, AttemptEnd> {
         let mut row = 0;
         let rows = &self.rows;
-        let found = self.trainer.evaluate(&mut |into| rows.next_valid(&mut row, into));
+        let found = self
+            .trainer
+            .evaluate(&mut |into| rows.next_valid(&mut row, into));
         let found = found.map_err(of_train_error)?;
-        let metrics: Vec<(String, f64)> =
-            found.into_iter().map(|(name, value)| (format!("valid.{name}"), value)).collect();
+        let metrics: Vec<(String, f64)> = found
+            .into_iter()
+            .map(|(name, value)| (format!("valid.{name}"), value))
+            .collect();
         self.points(at, metrics.clone());
         let objective = &self.trial.spec.objective;
-        let value = metrics.iter().find(|(key, _)| *key == objective.metric).map(|(_, value)| *value);
+        let value = metrics
+            .iter()
+            .find(|(key, _)| *key == objective.metric)
+            .map(|(_, value)| *value);
         let value = value.or_else(|| self.means.of(&objective.metric));
         if let Some(value) = value {
             if !value.is_finite() {
                 let detail = format!("{} is {value}", objective.metric);
                 return Err(failed(Failure::NonFinite { step: at.step }, detail));
             }
-            if self.best.is_none_or(|best| objective.goal.better(value, best)) {
+            if self
+                .best
+                .is_none_or(|best| objective.goal.better(value, best))
+            {
                 self.best = Some(value);
             }
             self.trial.observed(at, value);
@@ -260,13 +314,24 @@ impl<'a> Training<'a> {
         let dir = self.trial.begin.spool.join(step.to_string());
         let outbox = self.trial.outbox.clone();
         let value = evaluation.value;
-        let writing = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
-            let (manifest, chunks) = saved::write(&dir, manifest, &state)?;
-            let manifest = Some(manifest);
-            let written = Written { trial, attempt, step, epoch, value, dir, manifest, chunks };
-            outbox.send(&ExecutorEvent::Checkpoint(Box::new(written)));
-            Ok(())
-        });
+        let writing = std::thread::Builder::new()
+            .name("checkpoint".into())
+            .spawn(move || {
+                let (manifest, chunks) = saved::write(&dir, manifest, &state)?;
+                let manifest = Some(manifest);
+                let written = Written {
+                    trial,
+                    attempt,
+                    step,
+                    epoch,
+                    value,
+                    dir,
+                    manifest,
+                    chunks,
+                };
+                outbox.send(&ExecutorEvent::Checkpoint(Box::new(written)));
+                Ok(())
+            });
         self.writer = Some(writing.map_err(|e| failed(Failure::Io, e))?);
         self.saved = step;
         Ok(())
@@ -279,14 +344,20 @@ impl<'a> Training<'a> {
     fn finish_writing(&mut self) -> Result<(), AttemptEnd> {
         match self.writer.take().map(JoinHandle::join) {
             None | Some(Ok(Ok(()))) => Ok(()),
-            Some(Ok(Err(error))) => Err(failed(Failure::Io, format!("cannot write a checkpoint: {error}"))),
+            Some(Ok(Err(error))) => Err(failed(
+                Failure::Io,
+                format!("cannot write a checkpoint: {error}"),
+            )),
             Some(Err(_)) => Err(failed(Failure::Panicked, "while writing a checkpoint")),
         }
     }
 }
 
 fn failed(failure: Failure, detail: impl ToString) -> AttemptEnd {
-    AttemptEnd::Failed { failure, detail: detail.to_string() }
+    AttemptEnd::Failed {
+        failure,
+        detail: detail.to_string(),
+    }
 }
 
 /// Whose fault a trainer's refusal is.

@@ -34,7 +34,9 @@ impl Boundary {
     /// Whether something that happens every `period` falls on it.
     pub(super) fn hits(self, period: Period) -> bool {
         match period {
-            Period::Epochs(every) => self.epoch_ends && self.epoch.is_multiple_of(u64::from(every.max(1))),
+            Period::Epochs(every) => {
+                self.epoch_ends && self.epoch.is_multiple_of(u64::from(every.max(1)))
+            }
             Period::Steps(every) => self.step.is_multiple_of(every.max(1)),
             Period::Never => false,
         }
@@ -64,24 +66,42 @@ impl Trial<'_> {
 
     pub(super) fn started(&self, step: u64) {
         let (trial, attempt) = self.id();
-        self.outbox.keep(&ExecutorEvent::Started { trial, attempt, step });
+        self.outbox.keep(&ExecutorEvent::Started {
+            trial,
+            attempt,
+            step,
+        });
     }
 
     pub(super) fn points(&self, points: Vec<Point>) {
         let (trial, attempt) = self.id();
-        self.outbox.keep(&ExecutorEvent::Points { trial, attempt, points });
+        self.outbox.keep(&ExecutorEvent::Points {
+            trial,
+            attempt,
+            points,
+        });
     }
 
     pub(super) fn observed(&self, at: Boundary, value: f64) {
         let (trial, attempt) = self.id();
         let (step, epoch) = (at.step, at.epoch);
-        self.outbox.keep(&ExecutorEvent::Observed { trial, attempt, step, epoch, value });
+        self.outbox.keep(&ExecutorEvent::Observed {
+            trial,
+            attempt,
+            step,
+            epoch,
+            value,
+        });
     }
 }
 
 /// How an attempt ends that was told to.
 pub(super) fn end_on_order(save: bool) -> AttemptEnd {
-    if save { AttemptEnd::Yielded } else { AttemptEnd::Stopped }
+    if save {
+        AttemptEnd::Yielded
+    } else {
+        AttemptEnd::Stopped
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +110,12 @@ mod tests {
 
     #[track_caller]
     fn check(step: u64, epoch: u64, epoch_ends: bool, period: Period, expected: bool) {
-        let boundary = Boundary { step, epoch, epoch_ends, last: false };
+        let boundary = Boundary {
+            step,
+            epoch,
+            epoch_ends,
+            last: false,
+        };
         assert_eq!(boundary.hits(period), expected, "{boundary:?} {period:?}");
     }
 

@@ -24,10 +24,17 @@ pub fn a_noop_reports_its_curve() {
     let expected = [1, 2, 3, 4].map(|e| (e, 0.2 * 0.2 + 1.0 / e as f64));
     for (found, expected) in story.observed.iter().zip(expected) {
         assert_eq!(found.0, expected.0);
-        assert!((found.1 - expected.1).abs() < 1e-12, "{found:?} {expected:?}");
+        assert!(
+            (found.1 - expected.1).abs() < 1e-12,
+            "{found:?} {expected:?}"
+        );
     }
     assert_eq!(story.observed.len(), 4);
-    let points: Vec<(&str, u64)> = story.points.iter().map(|p| (p.key.as_str(), p.step)).collect();
+    let points: Vec<(&str, u64)> = story
+        .points
+        .iter()
+        .map(|p| (p.key.as_str(), p.step))
+        .collect();
     assert_eq!(points, [1, 2, 3, 4].map(|step| ("valid.loss", step)));
     assert_eq!(story.ending(), "reached its target");
 }
@@ -39,7 +46,10 @@ pub fn a_warm_process_is_used_again() {
         rig.begin(start(number, QUICK, 2, None));
         // A second `ready` in between would fail the story.
         let story = rig.story(number);
-        assert_eq!((story.ending().as_str(), story.observed.len()), ("reached its target", 2));
+        assert_eq!(
+            (story.ending().as_str(), story.observed.len()),
+            ("reached its target", 2)
+        );
     }
 }
 
@@ -50,7 +60,10 @@ pub fn a_noop_goes_on_from_its_checkpoint() {
     let story = rig.story(1);
     assert_eq!(story.written.len(), 1, "a rung is a checkpoint");
     let written = &story.written[0];
-    assert_eq!((written.step, written.epoch, written.manifest), (2, 2, None));
+    assert_eq!(
+        (written.step, written.epoch, written.manifest),
+        (2, 2, None)
+    );
     assert_eq!(written.value, Some(story.observed[1].1));
     rig.begin(start(1, QUICK, 4, Some(published(written))));
     let story = rig.story(1);
@@ -71,7 +84,10 @@ pub fn checkpoints_fall_where_they_are_asked_for() {
 pub fn an_end_is_obeyed_at_once() {
     let mut rig = Rig::new();
     rig.ready();
-    for (number, save, ending) in [(1, false, "stopped on order"), (2, true, "saved and yielded its slot")] {
+    for (number, save, ending) in [
+        (1, false, "stopped on order"),
+        (2, true, "saved and yielded its slot"),
+    ] {
         rig.begin(start(number, ENDLESS, 4, None));
         rig.started();
         rig.end(number, save);
@@ -98,7 +114,11 @@ pub fn a_failure_costs_the_process() {
     order.spec = "{}".into();
     rig.begin(order);
     let story = rig.story(1);
-    assert!(story.ending().starts_with("cannot be trained: spec: "), "{}", story.ending());
+    assert!(
+        story.ending().starts_with("cannot be trained: spec: "),
+        "{}",
+        story.ending()
+    );
     assert!(!story.died);
     assert_ne!(rig.ready(), first);
     rig.begin(start(2, QUICK, 4, None));
@@ -122,7 +142,10 @@ pub fn a_kill_from_outside_is_lost() {
     rig.started();
     kill(pid, nix::sys::signal::SIGKILL);
     let story = rig.story(1);
-    assert_eq!((story.ending().as_str(), story.died), ("lost: executor killed from outside", true));
+    assert_eq!(
+        (story.ending().as_str(), story.died),
+        ("lost: executor killed from outside", true)
+    );
     let pid = rig.ready();
     rig.begin(start(2, ENDLESS, 4, None));
     rig.started();
@@ -138,21 +161,49 @@ pub fn limits_end_an_attempt() {
     let mut rig = Rig::new();
     let soon = Some(Duration::from_millis(1));
     for (number, limits, ending) in [
-        (1, Limits { time: soon, ..Limits::default() }, "ran past limits.time"),
-        (2, Limits { no_progress: soon, ..Limits::default() }, "no progress within limits.no_progress"),
-        (3, Limits { memory: Some(1), ..Limits::default() }, "out of memory: "),
+        (
+            1,
+            Limits {
+                time: soon,
+                ..Limits::default()
+            },
+            "ran past limits.time",
+        ),
+        (
+            2,
+            Limits {
+                no_progress: soon,
+                ..Limits::default()
+            },
+            "no progress within limits.no_progress",
+        ),
+        (
+            3,
+            Limits {
+                memory: Some(1),
+                ..Limits::default()
+            },
+            "out of memory: ",
+        ),
     ] {
         rig.ready();
         let order = rig.begin_of(start(number, ENDLESS, 4, None), limits);
         rig.order(order);
         let story = rig.story(number);
-        assert!(story.ending().starts_with(ending) && story.died, "{}", story.ending());
+        assert!(
+            story.ending().starts_with(ending) && story.died,
+            "{}",
+            story.ending()
+        );
     }
     // Killed because it did not obey: that is how it was to end.
     rig.ready();
     rig.begin(start(4, ENDLESS, 4, None));
     rig.started();
-    rig.order(SlotOrder::Kill { trial: trial(4), attempt: Attempt(1) });
+    rig.order(SlotOrder::Kill {
+        trial: trial(4),
+        attempt: Attempt(1),
+    });
     assert_eq!(rig.story(4).ending(), "stopped on order");
 }
 
@@ -166,7 +217,11 @@ pub fn a_closed_pipe_ends_the_group() {
         .spawn()
         .unwrap();
     let group = i32::try_from(child.id()).unwrap();
-    let mut member = Command::new("sleep").arg("3600").process_group(group).spawn().unwrap();
+    let mut member = Command::new("sleep")
+        .arg("3600")
+        .process_group(group)
+        .spawn()
+        .unwrap();
     let mut output = child.stdout.take().unwrap();
     let mut decoder = Decoder::default();
     let mut bytes = [0; 256];
@@ -174,7 +229,7 @@ pub fn a_closed_pipe_ends_the_group() {
         let count = output.read(&mut bytes).unwrap();
         assert!(count > 0, "the executor ended early");
         decoder.push(&bytes[..count]);
-        if let Some(ExecutorEvent::Ready { pid }) = decoder.next().unwrap() {
+        if let Some(ExecutorEvent::Ready { pid }) = decoder.frame().unwrap() {
             assert_eq!(pid, child.id());
             break;
         }
@@ -189,5 +244,8 @@ pub fn junk_from_an_executor_is_contained() {
     let mut rig = Rig::with("junk", 1_000);
     rig.begin(start(1, QUICK, 4, None));
     let story = rig.story(1);
-    assert_eq!(story.ending(), "executor panicked: it wrote what no executor writes");
+    assert_eq!(
+        story.ending(),
+        "executor panicked: it wrote what no executor writes"
+    );
 }

@@ -13,22 +13,64 @@ use std::process::ExitCode;
 type Test = (&'static str, fn());
 
 const TESTS: &[Test] = &[
-    ("life::a_noop_reports_its_curve", life::a_noop_reports_its_curve),
-    ("life::a_warm_process_is_used_again", life::a_warm_process_is_used_again),
-    ("life::a_noop_goes_on_from_its_checkpoint", life::a_noop_goes_on_from_its_checkpoint),
-    ("life::checkpoints_fall_where_they_are_asked_for", life::checkpoints_fall_where_they_are_asked_for),
-    ("life::an_end_is_obeyed_at_once", life::an_end_is_obeyed_at_once),
-    ("life::an_end_that_comes_before_its_trial_is_obeyed", life::an_end_that_comes_before_its_trial_is_obeyed),
-    ("life::a_failure_costs_the_process", life::a_failure_costs_the_process),
-    ("life::a_worn_process_is_replaced", life::a_worn_process_is_replaced),
-    ("life::a_kill_from_outside_is_lost", life::a_kill_from_outside_is_lost),
+    (
+        "life::a_noop_reports_its_curve",
+        life::a_noop_reports_its_curve,
+    ),
+    (
+        "life::a_warm_process_is_used_again",
+        life::a_warm_process_is_used_again,
+    ),
+    (
+        "life::a_noop_goes_on_from_its_checkpoint",
+        life::a_noop_goes_on_from_its_checkpoint,
+    ),
+    (
+        "life::checkpoints_fall_where_they_are_asked_for",
+        life::checkpoints_fall_where_they_are_asked_for,
+    ),
+    (
+        "life::an_end_is_obeyed_at_once",
+        life::an_end_is_obeyed_at_once,
+    ),
+    (
+        "life::an_end_that_comes_before_its_trial_is_obeyed",
+        life::an_end_that_comes_before_its_trial_is_obeyed,
+    ),
+    (
+        "life::a_failure_costs_the_process",
+        life::a_failure_costs_the_process,
+    ),
+    (
+        "life::a_worn_process_is_replaced",
+        life::a_worn_process_is_replaced,
+    ),
+    (
+        "life::a_kill_from_outside_is_lost",
+        life::a_kill_from_outside_is_lost,
+    ),
     ("life::limits_end_an_attempt", life::limits_end_an_attempt),
-    ("life::a_closed_pipe_ends_the_group", life::a_closed_pipe_ends_the_group),
-    ("life::junk_from_an_executor_is_contained", life::junk_from_an_executor_is_contained),
-    ("training::a_resumed_trial_has_the_same_bits", training::a_resumed_trial_has_the_same_bits),
-    ("training::a_damaged_chunk_is_found", training::a_damaged_chunk_is_found),
+    (
+        "life::a_closed_pipe_ends_the_group",
+        life::a_closed_pipe_ends_the_group,
+    ),
+    (
+        "life::junk_from_an_executor_is_contained",
+        life::junk_from_an_executor_is_contained,
+    ),
+    (
+        "training::a_resumed_trial_has_the_same_bits",
+        training::a_resumed_trial_has_the_same_bits,
+    ),
+    (
+        "training::a_damaged_chunk_is_found",
+        training::a_damaged_chunk_is_found,
+    ),
     ("training::an_end_saves_first", training::an_end_saves_first),
-    ("training::loss_that_is_not_finite_ends_the_trial", training::loss_that_is_not_finite_ends_the_trial),
+    (
+        "training::loss_that_is_not_finite_ends_the_trial",
+        training::loss_that_is_not_finite_ends_the_trial,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -40,12 +82,24 @@ fn main() -> ExitCode {
     }
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     let exact = has("--exact");
-    let names: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-') && *arg != "terse").collect();
+    let names: Vec<&String> = args
+        .iter()
+        .filter(|arg| !arg.starts_with('-') && *arg != "terse")
+        .collect();
     let wanted = |name: &str| {
-        names.is_empty() || names.iter().any(|n| if exact { *n == name } else { name.contains(n.as_str()) })
+        names.is_empty()
+            || names.iter().any(|n| {
+                if exact {
+                    *n == name
+                } else {
+                    name.contains(n.as_str())
+                }
+            })
     };
     // There are no ignored tests to list.
-    let tests = TESTS.iter().filter(|(name, _)| wanted(name) && !has("--ignored"));
+    let tests = TESTS
+        .iter()
+        .filter(|(name, _)| wanted(name) && !has("--ignored"));
     for (name, test) in tests {
         if has("--list") {
             println!("{name}: test");

@@ -12,7 +12,9 @@ use bonfire_domain::order::StartOrder;
 use bonfire_domain::spec;
 use bonfire_domain::{Attempt, Slot, SweepId, TrialId};
 use bonfire_worker::executor::frame::{Begin, ExecutorEvent, Written};
-use bonfire_worker::executor::{Launch, Limits, SlotConfig, SlotEvent, SlotEvents, SlotOrder, Spawner, run_slot};
+use bonfire_worker::executor::{
+    Launch, Limits, SlotConfig, SlotEvent, SlotEvents, SlotOrder, Spawner, run_slot,
+};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -57,7 +59,11 @@ impl Rig {
 
     /// A slot whose processes are this binary, told `arg`.
     pub fn with(arg: &str, trials_max: u32) -> Rig {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let spawner = Spawner::start(runtime.handle().clone()).unwrap();
         let launch = Launch {
             program: std::env::current_exe().unwrap(),
@@ -65,12 +71,24 @@ impl Rig {
             envs: vec![],
             threads: 1,
         };
-        let config = SlotConfig { launch, nice: 0, trials_max, resident_max: u64::MAX };
+        let config = SlotConfig {
+            launch,
+            nice: 0,
+            trials_max,
+            resident_max: u64::MAX,
+        };
         let (orders, ordered) = mpsc::channel(16);
         let (say, events) = mpsc::channel(16);
         let task = runtime.spawn(run_slot(Slot(0), config, spawner, ordered, say));
         let dir = tempfile::tempdir().unwrap();
-        Rig { runtime, orders, events, pending: Default::default(), task, dir }
+        Rig {
+            runtime,
+            orders,
+            events,
+            pending: Default::default(),
+            task,
+            dir,
+        }
     }
 
     pub fn order(&self, order: SlotOrder) {
@@ -83,7 +101,15 @@ impl Rig {
 
     pub fn begin_of(&self, order: StartOrder, limits: Limits) -> SlotOrder {
         let spool = self.spool();
-        SlotOrder::Begin { begin: Box::new(Begin { order, data: None, resume: None, spool }), limits }
+        SlotOrder::Begin {
+            begin: Box::new(Begin {
+                order,
+                data: None,
+                resume: None,
+                spool,
+            }),
+            limits,
+        }
     }
 
     pub fn spool(&self) -> PathBuf {
@@ -91,7 +117,11 @@ impl Rig {
     }
 
     pub fn end(&self, number: u32, save: bool) {
-        self.order(SlotOrder::End { trial: trial(number), attempt: Attempt(1), save });
+        self.order(SlotOrder::End {
+            trial: trial(number),
+            attempt: Attempt(1),
+            save,
+        });
     }
 
     /// The next event.
@@ -99,8 +129,14 @@ impl Rig {
     pub fn next(&mut self) -> SlotEvent {
         while self.pending.is_empty() {
             let events = &mut self.events;
-            let next = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, events.recv()).await });
-            self.pending.extend(next.expect("an event in time").expect("a slot that lives").1);
+            let next = self
+                .runtime
+                .block_on(async { tokio::time::timeout(PATIENCE, events.recv()).await });
+            self.pending.extend(
+                next.expect("an event in time")
+                    .expect("a slot that lives")
+                    .1,
+            );
         }
         self.pending.pop_front().unwrap()
     }
@@ -144,7 +180,9 @@ impl Rig {
 impl Story {
     fn take(&mut self, number: u32, event: ExecutorEvent) {
         match event {
-            ExecutorEvent::Points { trial: of, points, .. } => {
+            ExecutorEvent::Points {
+                trial: of, points, ..
+            } => {
                 assert_eq!(of, trial(number));
                 self.points.extend(points);
             }
@@ -161,7 +199,10 @@ impl Story {
 
     /// The end as people read it.
     pub fn ending(&self) -> String {
-        self.end.as_ref().map(ToString::to_string).unwrap_or_default()
+        self.end
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 }
 
@@ -171,12 +212,17 @@ impl Drop for Rig {
         self.orders = gone;
         let task = &mut self.task;
         // The slot ends its process before it ends itself.
-        let _ = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, task).await });
+        let _ = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, task).await });
     }
 }
 
 pub fn trial(number: u32) -> TrialId {
-    TrialId { sweep: SweepId(1), number }
+    TrialId {
+        sweep: SweepId(1),
+        number,
+    }
 }
 
 /// Starts a trial of a spec given as YAML without its head.

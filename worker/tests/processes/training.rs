@@ -34,9 +34,21 @@ fn digits(dir: &Path, order: &mut StartOrder) -> LocalData {
     let preparation = Preparation::of(&spec, dataset.version).unwrap();
     let blob = |digest: &Digest| files.join(digest.hex());
     let manifest = prepare(&dataset, &preparation, &blob, &out, &mut |_| true).unwrap();
-    let local = |file: &DatasetFile| LocalBlob { blob: file.blob, path: out.join(file.blob.digest.hex()) };
-    let files = manifest.train.files.iter().chain(&manifest.valid.files).map(local).collect();
-    LocalData { manifest: serde_json::to_string(&manifest).unwrap(), files }
+    let local = |file: &DatasetFile| LocalBlob {
+        blob: file.blob,
+        path: out.join(file.blob.digest.hex()),
+    };
+    let files = manifest
+        .train
+        .files
+        .iter()
+        .chain(&manifest.valid.files)
+        .map(local)
+        .collect();
+    LocalData {
+        manifest: serde_json::to_string(&manifest).unwrap(),
+        files,
+    }
 }
 
 fn manifest_of(written: &Written) -> CheckpointManifest {
@@ -45,8 +57,14 @@ fn manifest_of(written: &Written) -> CheckpointManifest {
 }
 
 fn local_checkpoint(written: &Written) -> LocalCheckpoint {
-    let local = |blob: &_| LocalBlob { blob: *blob, path: written.dir.join(Digest::hex(&blob_digest(blob))) };
-    LocalCheckpoint { manifest: manifest_of(written), files: written.chunks.iter().map(local).collect() }
+    let local = |blob: &_| LocalBlob {
+        blob: *blob,
+        path: written.dir.join(Digest::hex(&blob_digest(blob))),
+    };
+    LocalCheckpoint {
+        manifest: manifest_of(written),
+        files: written.chunks.iter().map(local).collect(),
+    }
 }
 
 fn blob_digest(blob: &bonfire_domain::dataset::BlobRef) -> Digest {
@@ -67,7 +85,12 @@ impl Bench {
         let mut order = start(1, spec, 1, None);
         let data = digits(rig.dir.path(), &mut order);
         rig.ready();
-        Bench { rig, data, spec: spec.to_owned(), tweak: |_| {} }
+        Bench {
+            rig,
+            data,
+            spec: spec.to_owned(),
+            tweak: |_| {},
+        }
     }
 
     /// Orders one attempt to `until` epochs; its checkpoints go to the folder `spool`.
@@ -83,7 +106,10 @@ impl Bench {
             resume: from.map(local_checkpoint),
             spool: self.rig.dir.path().join(spool),
         };
-        self.rig.order(SlotOrder::Begin { begin: Box::new(begin), limits: Limits::default() });
+        self.rig.order(SlotOrder::Begin {
+            begin: Box::new(begin),
+            limits: Limits::default(),
+        });
     }
 
     fn train(&mut self, spool: &str, until: u64, from: Option<&Written>) -> Story {
@@ -96,7 +122,9 @@ impl Bench {
 fn series(stories: &[&Story]) -> BTreeMap<(String, u64), u64> {
     let points = stories.iter().flat_map(|story| &story.points);
     let points = points.filter(|point| !measures_time(&point.key));
-    points.map(|p| ((p.key.clone(), p.step), p.value.to_bits())).collect()
+    points
+        .map(|p| ((p.key.clone(), p.step), p.value.to_bits()))
+        .collect()
 }
 
 pub fn a_resumed_trial_has_the_same_bits() {
@@ -112,7 +140,11 @@ pub fn a_resumed_trial_has_the_same_bits() {
     let parts = [&first, &second, &third];
     assert_eq!(series(&parts), series(&[&whole]));
     let last = |story: &Story| manifest_of(story.written.last().unwrap());
-    assert_eq!(last(&third).parts, last(&whole).parts, "weights and optimiser");
+    assert_eq!(
+        last(&third).parts,
+        last(&whole).parts,
+        "weights and optimiser"
+    );
     assert_eq!(last(&third), last(&whole));
     assert_ne!(last(&second).parts, last(&whole).parts);
     assert!(last(&whole).exact);
@@ -141,7 +173,12 @@ pub fn an_end_saves_first() {
     bench.rig.end(1, true);
     let story = bench.rig.story(1);
     assert_eq!(story.ending(), "saved and yielded its slot");
-    let reported = story.points.iter().map(|point| point.step).max().unwrap_or(0);
+    let reported = story
+        .points
+        .iter()
+        .map(|point| point.step)
+        .max()
+        .unwrap_or(0);
     let saved = story.written.last().map_or(0, |written| written.step);
     assert!(saved >= reported, "saved at {saved}, trained to {reported}");
 }

@@ -160,12 +160,7 @@ impl Cluster {
     }
 
     /// Moves a trial to `next` and tells who must know.
-    pub(super) fn settle(
-        &mut self,
-        index: LogIndex,
-        id: TrialId,
-        next: TrialState,
-    ) -> Vec<Effect> {
+    pub(super) fn settle(&mut self, index: LogIndex, id: TrialId, next: TrialState) -> Vec<Effect> {
         let Ok(sweep) = self.sweep_mut(id.sweep) else {
             return vec![];
         };
@@ -284,10 +279,7 @@ fn stopped_state(trial: &Trial) -> TrialState {
 }
 
 /// Takes the checkpoint at `step` out of a trial.
-pub(super) fn take_checkpoint(
-    trial: &mut Trial,
-    step: u64,
-) -> Vec<crate::checkpoint::Checkpoint> {
+pub(super) fn take_checkpoint(trial: &mut Trial, step: u64) -> Vec<crate::checkpoint::Checkpoint> {
     let at = trial.checkpoints.iter().position(|c| c.step == step);
     at.map(|at| trial.checkpoints.remove(at))
         .into_iter()

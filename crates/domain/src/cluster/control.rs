@@ -121,10 +121,7 @@ impl Cluster {
 
     /// Asks one attempt to save and give its slot back.
     pub(super) fn wish_yield(&mut self, id: TrialId, place: Place) -> Vec<Effect> {
-        let Ok(trial) = self
-            .sweep_mut(id.sweep)
-            .and_then(|s| s.live_mut(id.number))
-        else {
+        let Ok(trial) = self.sweep_mut(id.sweep).and_then(|s| s.live_mut(id.number)) else {
             return vec![];
         };
         if trial.wish.is_some() {
@@ -206,7 +203,10 @@ impl Cluster {
             }
             (
                 TrialAction::Resume,
-                TrialState::Failed | TrialState::Cancelled | TrialState::Pruned | TrialState::Paused,
+                TrialState::Failed
+                | TrialState::Cancelled
+                | TrialState::Pruned
+                | TrialState::Paused,
             ) => {
                 trial.faults = 0;
                 trial.lost = 0;

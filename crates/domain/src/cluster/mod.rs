@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use blobs::Blobs;
-pub use fleet::{Occupant, WorkerState, QUEUE_PER_SLOT};
+pub use fleet::{Occupant, QUEUE_PER_SLOT, WorkerState};
 pub use history::{History, SEGMENT_TRIALS, Segment};
 pub use snapshot::SnapshotError;
 pub use sweep::{Sweep, SweepState};

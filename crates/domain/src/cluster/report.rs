@@ -152,10 +152,7 @@ impl Cluster {
             return Err(condemned);
         }
         self.blobs.take(&wanted);
-        if let Ok(trial) = self
-            .sweep_mut(id.sweep)
-            .and_then(|s| s.live_mut(id.number))
-        {
+        if let Ok(trial) = self.sweep_mut(id.sweep).and_then(|s| s.live_mut(id.number)) {
             trial.checkpoints.push(checkpoint);
             trial.checkpoints.sort_by_key(|c| c.step);
             trial.faults = 0;

@@ -27,7 +27,10 @@ use TrialState::{Cancelled, Completed, Failed, Paused, Pending, Pruned, Running}
 /// Every legal edge. The edges out of a terminal state are taken by `trial resume` alone.
 const EDGES: &[(TrialState, &[TrialState])] = &[
     (Pending, &[Running, Paused, Pruned, Cancelled]),
-    (Running, &[Pending, Paused, Completed, Pruned, Failed, Cancelled]),
+    (
+        Running,
+        &[Pending, Paused, Completed, Pruned, Failed, Cancelled],
+    ),
     (Paused, &[Pending, Pruned, Cancelled]),
     (Completed, &[]),
     (Pruned, &[Pending]),
@@ -36,7 +39,9 @@ const EDGES: &[(TrialState, &[TrialState])] = &[
 ];
 
 impl TrialState {
-    pub const ALL: [TrialState; 7] = [Pending, Running, Paused, Completed, Pruned, Failed, Cancelled];
+    pub const ALL: [TrialState; 7] = [
+        Pending, Running, Paused, Completed, Pruned, Failed, Cancelled,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -22,7 +22,10 @@ pub enum Input {
     /// Every 100 ms or so.
     Tick,
     /// A worker opened its control stream.
-    Connected { facts: WorkerFacts, running: Running },
+    Connected {
+        facts: WorkerFacts,
+        running: Running,
+    },
     Heartbeat {
         worker: WorkerId,
         running: Running,
@@ -33,11 +36,18 @@ pub enum Input {
         facts: Vec<(u64, Fact)>,
     },
     /// The control stream ended.
-    Disconnected { worker: WorkerId },
+    Disconnected {
+        worker: WorkerId,
+    },
     /// An entry was applied to the cluster that `step` is given; `tag` is the leader's own if it proposed it.
-    Applied { tag: Option<u64>, effects: Vec<Effect> },
+    Applied {
+        tag: Option<u64>,
+        effects: Vec<Effect>,
+    },
     /// A proposal of the leader will not be applied.
-    Dropped { tag: u64 },
+    Dropped {
+        tag: u64,
+    },
     /// The sampler answered.
     Suggested {
         sweep: SweepId,
@@ -47,16 +57,24 @@ pub enum Input {
         exhausted: Option<String>,
     },
     /// The condemned blobs are gone from every node.
-    BlobsDeleted { chunks: Vec<Digest> },
+    BlobsDeleted {
+        chunks: Vec<Digest>,
+    },
 }
 
 /// What the leader asks for. Somebody else does it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Into the log as one entry; answered by `Applied` or `Dropped` with the tag.
-    Propose { tag: u64, commands: Vec<Command> },
+    Propose {
+        tag: u64,
+        commands: Vec<Command>,
+    },
     /// To a worker's stream; lost if it is not connected (the next heartbeat mends it).
-    Order { worker: WorkerId, order: Order },
+    Order {
+        worker: WorkerId,
+        order: Order,
+    },
     /// Ask the sweep's sampler for `count` assignments from number `first`, having seen the log up to `seen`.
     Suggest {
         sweep: SweepId,
@@ -64,5 +82,7 @@ pub enum Action {
         count: u32,
         seen: LogIndex,
     },
-    DeleteBlobs { chunks: Vec<Digest> },
+    DeleteBlobs {
+        chunks: Vec<Digest>,
+    },
 }

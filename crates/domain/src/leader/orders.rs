@@ -6,12 +6,7 @@ use crate::id::{Attempt, Place, TrialId, WorkerId};
 use crate::order::{Order, Running, StartOrder};
 
 /// The order that starts an attempt on its place; none if it is not current any more.
-pub(super) fn start(
-    cluster: &Cluster,
-    place: Place,
-    id: TrialId,
-    attempt: Attempt,
-) -> Vec<Action> {
+pub(super) fn start(cluster: &Cluster, place: Place, id: TrialId, attempt: Attempt) -> Vec<Action> {
     let order = cluster.sweep(id.sweep).and_then(|sweep| {
         let trial = sweep.live_trial(id.number)?;
         trial.is_current(attempt).then(|| StartOrder {
@@ -67,9 +62,7 @@ pub(super) fn reconcile(cluster: &Cluster, worker: WorkerId, running: &Running) 
         let current = cluster
             .sweep(trial.sweep)
             .and_then(|s| s.live_trial(trial.number))
-            .is_some_and(|t| {
-                t.is_current(*attempt) && t.place.is_some_and(|p| p.worker == worker)
-            });
+            .is_some_and(|t| t.is_current(*attempt) && t.place.is_some_and(|p| p.worker == worker));
         if !current {
             actions.push(Action::Order {
                 worker,

@@ -109,7 +109,12 @@ impl Leader {
         let proposed: std::collections::BTreeSet<TrialId> = self
             .pending
             .values()
-            .flat_map(|p| p.starts.iter().map(|s| s.0).chain(p.promotes.iter().copied()))
+            .flat_map(|p| {
+                p.starts
+                    .iter()
+                    .map(|s| s.0)
+                    .chain(p.promotes.iter().copied())
+            })
             .collect();
         let mut waiting = 0;
         for number in sweep.waiting() {
@@ -182,9 +187,7 @@ impl Leader {
         let wanted = (free + ahead).saturating_sub(waiting as usize) as u32;
         let count = wanted.min(sweep.room()).min(self.config.suggest_max);
         let creating = |p: &Pending| p.creates == Some(sweep.id);
-        if count == 0
-            || self.suggesting.contains(&sweep.id)
-            || self.pending.values().any(creating)
+        if count == 0 || self.suggesting.contains(&sweep.id) || self.pending.values().any(creating)
         {
             return vec![];
         }

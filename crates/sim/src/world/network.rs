@@ -64,7 +64,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn to_node(
+    pub(super) fn arrive_at_node(
         &mut self,
         at: usize,
         connection: u64,
