@@ -9,7 +9,7 @@ use crate::connect::Need;
 use crate::documents;
 use crate::foreground::{Ending, Foreground, Interrupt};
 use crate::output::errors::{Exit, Failure, Outcome};
-use crate::output::{Output, json, say, table, text};
+use crate::output::{json, table, text};
 use crate::spec_file::SpecFile;
 use crate::submit;
 
@@ -32,17 +32,13 @@ pub async fn run(global: &Global, args: &Run) -> Outcome {
     } else {
         fresh(&mut front, &file).await
     };
-    let result = ended.map(|ending| {
-        let how = resume_command(args, &front, ending.document());
-        report(
-            front.output,
-            &ending,
-            &front.link.place(),
-            &front.link.flags(),
-            &how,
-        );
-        ending.exit()
-    });
+    let result = match ended {
+        Ok(ending) => {
+            let resume = resume_command(args, &front, ending.document());
+            Ok(report(&front, &ending, &resume).await)
+        }
+        Err(failure) => Err(failure),
+    };
     front.close().await;
     result
 }
@@ -159,31 +155,31 @@ fn resume_command(args: &Run, front: &Foreground, document: &SweepDocument) -> S
     )
 }
 
-/// Prints what became of a sweep. In JSON it is the document alone; else a leaderboard and what to type next.
-pub fn report(output: Output, ending: &Ending, place: &str, flags: &str, resume: &str) {
-    let document = ending.document();
+/// Prints what became of a sweep and gives its exit code. In JSON it is the document alone; else a leaderboard and what to
+/// type next.
+pub async fn report(front: &Foreground, ending: &Ending, resume: &str) -> Exit {
+    let (output, document, name) = (front.output, ending.document(), &ending.document().sweep);
+    let is_paused = document.state == "paused" || matches!(ending, Ending::Paused(_));
     if output.is_json() {
         json::print(output, document);
-        if matches!(ending, Ending::Paused(_)) && !output.quiet {
-            say(&format!(
-                "{} is paused; go on with: {resume}",
-                document.sweep
-            ));
+        if is_paused {
+            output.note(&format!("{name} is paused; go on with: {resume}"));
         }
-        return;
+        return ending.exit();
     }
     output.print(&leaderboard(document, BEST_MAX));
-    let name = &document.sweep;
+    let flags = front.link.flags();
     let mut next = Vec::new();
-    if matches!(ending, Ending::Paused(_)) || document.state == "paused" {
+    if is_paused {
         next.push(("go on with it", resume.to_owned()));
     }
-    if let Some(best) = &document.best {
-        let file = name.split('/').next().unwrap_or(name);
+    if let Some(best) = &document.best
+        && has_weights(front, &best.trial).await
+    {
         next.push((
             "export the best model",
             format!(
-                "bonfire checkpoint export {} {file}.safetensors --best{flags}",
+                "bonfire checkpoint export {} {name}.safetensors --best{flags}",
                 best.trial
             ),
         ));
@@ -194,9 +190,17 @@ pub fn report(output: Output, ending: &Ending, place: &str, flags: &str, resume:
     ));
     next.push(("look again", format!("bonfire sweep show {name}{flags}")));
     output.print(&format!(
-        "\nThe results are in {place}\n{}",
+        "\nThe results are in {}\n{}",
+        front.link.place(),
         table::facts(&next)
     ));
+    ending.exit()
+}
+
+/// Whether a trial left a checkpoint that can be exported; a fleet that is gone has none to give.
+async fn has_weights(front: &Foreground, trial: &str) -> bool {
+    let document = documents::trial(&front.link.fleet, trial).await;
+    document.is_ok_and(|trial| trial.checkpoints.iter().any(|c| c.manifest.is_some()))
 }
 
 /// A sweep's state and its best trials, best first.

@@ -151,8 +151,7 @@ async fn watch(global: &Global, selector: &str) -> Outcome {
 
 async fn watch_in(front: &mut Foreground, selector: &str) -> Outcome {
     let row = find(&front.link, selector).await?;
-    let (place, flags) = (front.link.place(), front.link.flags());
-    let resume = format!("bonfire sweep resume {}{flags}", row.sweep);
+    let resume = format!("bonfire sweep resume {}{}", row.sweep, front.link.flags());
     if front.is_local() && row.state == "running" {
         // Nobody works on it: there is nothing to wait for.
         let document = documents::sweep(&front.link.fleet, &row.sweep).await?;
@@ -168,8 +167,7 @@ async fn watch_in(front: &mut Foreground, selector: &str) -> Outcome {
     let ending = front
         .follow(&row.sweep, row.limit, Interrupt::Detach)
         .await?;
-    run::report(front.output, &ending, &place, &flags, &resume);
-    Ok(ending.exit())
+    Ok(run::report(front, &ending, &resume).await)
 }
 
 async fn control(global: &Global, selector: &str, action: SweepAction) -> Outcome {
@@ -231,16 +229,9 @@ async fn resume_in(front: &mut Foreground, selector: &str) -> Outcome {
         }
         return Ok(Exit::Done);
     }
-    let (place, flags) = (front.link.place(), front.link.flags());
     let ending = run::go_on(front, &row).await?;
-    run::report(
-        front.output,
-        &ending,
-        &place,
-        &flags,
-        &format!("bonfire sweep resume {}{flags}", row.sweep),
-    );
-    Ok(ending.exit())
+    let resume = format!("bonfire sweep resume {}{}", row.sweep, front.link.flags());
+    Ok(run::report(front, &ending, &resume).await)
 }
 
 fn print_preview(global: &Global, args: &SpecArgs) -> Outcome {

@@ -74,7 +74,7 @@ fn a_trained_model_can_be_exported() {
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
     assert!(!header.as_object().unwrap().is_empty());
-    let beside = fleet.dir.path().join("model.safetensors.json");
+    let beside = fleet.dir.path().join("model.json");
     let beside: serde_json::Value =
         serde_json::from_slice(&std::fs::read(beside).unwrap()).unwrap();
     assert!(beside["step"].as_u64().unwrap() > 0, "{beside}");

@@ -3,7 +3,7 @@
 use bonfire_domain::view::{
     CheckpointDocument, DatasetDocument, SweepRow, TrialRow, WorkerDocument,
 };
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
 
 use super::text;
 
@@ -24,7 +24,12 @@ pub fn table(
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH);
     table.set_header(header.iter().map(Cell::new));
-    table.add_rows(rows);
+    for row in rows {
+        // A line a row: what does not fit is in the JSON.
+        let mut row = Row::from(row);
+        row.max_height(1);
+        table.add_row(row);
+    }
     for &column in right {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -233,15 +233,7 @@ async fn a_newer_stream_of_a_worker_replaces_the_older() {
     let mut newer = FakeWorker::join(&up.fleet, 1, 1).await;
     while older.hear().await.is_some() {}
     up.fleet.submit(noops("noops", &[0.1])).await.unwrap();
-    let order = match tokio::time::timeout(Duration::from_secs(3), newer.start()).await {
-        Ok(o) => o,
-        Err(_) => {
-            eprintln!("{}", up.json("/v1/sweeps/noops").await);
-            eprintln!("{}", up.json("/v1/trials/noops/0/why").await);
-            eprintln!("{}", up.json("/v1/fleet").await);
-            panic!("no start");
-        }
-    };
+    let order = newer.start().await;
     newer.finish(&order).await;
     up.until("/v1/sweeps/noops", |d| d["state"] == "completed")
         .await;
@@ -275,4 +267,34 @@ async fn junk_on_a_control_stream_ends_that_stream_alone() {
     while worker.hear().await.is_some() {}
     assert_eq!(up.json("/v1/fleet").await["leader"], 1);
     up.down().await;
+}
+
+#[tokio::test]
+async fn sweeps_created_in_one_turn_all_have_their_samplers() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = up(&dir).await;
+    let joined = FakeWorker::join(&up.fleet, 1, 2).await;
+    let worker = tokio::spawn(joined.work());
+    let submit = |request: u64| {
+        let (fleet, name) = (up.fleet.clone(), format!("noops-{request:02}"));
+        let asked = Submit {
+            request,
+            ..noops(&name, &[0.1])
+        };
+        tokio::spawn(async move { fleet.submit(asked).await.unwrap() })
+    };
+    let submitted: Vec<_> = (0..16).map(submit).collect();
+    for sweep in submitted {
+        sweep.await.unwrap();
+    }
+    let is_over = |d: &Value| {
+        let mut states = d.as_array().unwrap().iter().map(|s| &s["state"]);
+        states.all(|s| s != "running")
+    };
+    let rows = up.until("/v1/sweeps", is_over).await;
+    for row in rows.as_array().unwrap() {
+        assert_eq!(row["state"], "completed", "{row}");
+    }
+    up.down().await;
+    assert_eq!(worker.await.unwrap(), 16);
 }

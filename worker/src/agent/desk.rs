@@ -1,31 +1,29 @@
 //! What each slot is at: loading, running, or ended and still uploading. Turns slot events into the session's inputs.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bonfire_domain::checkpoint::Checkpoint;
 use bonfire_domain::fault::{AttemptEnd, Failure};
 use bonfire_domain::order::StartOrder;
 use bonfire_domain::session::{ExecutorEvent as Said, SessionInput};
-use bonfire_domain::spec::{Millis, Spec};
+use bonfire_domain::spec::Spec;
 use bonfire_domain::{Attempt, Digest, Slot, SweepId, TrialId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cache::Pin;
 use crate::depot::DepotError;
-use crate::executor::frame::{Begin, ExecutorEvent, PrepareFailure, Written};
+use crate::executor::frame::{Begin, ExecutorEvent, PrepareFailure};
 use crate::executor::{Limits, SlotEvent, SlotOrder};
 use crate::link::SharedReports;
 use crate::load::{Loaded, Loader, LoaderRequest, remove};
 use crate::publish;
 
+use super::work::{Key, Work, limits, say};
+
 /// Sweeps whose specs are kept read.
 const SPECS_MAX: usize = 64;
-
-type Key = (TrialId, Attempt);
 
 /// What a task of the agent's finished.
 pub(super) enum Done {
@@ -59,21 +57,6 @@ struct Desk {
     orders: mpsc::Sender<SlotOrder>,
     work: Option<Work>,
     preparing: Option<(Digest, oneshot::Sender<Result<String, PrepareFailure>>)>,
-}
-
-/// One attempt on its slot.
-struct Work {
-    key: Key,
-    limits: Limits,
-    spool: PathBuf,
-    /// The executor has not been asked to begin yet.
-    loading: Option<AbortOnDropHandle<()>>,
-    pins: Vec<Pin>,
-    uploads: VecDeque<Written>,
-    uploading: Option<AbortOnDropHandle<()>>,
-    published: Vec<Checkpoint>,
-    /// The executor is done with it.
-    end: Option<AttemptEnd>,
 }
 
 impl Desks {
@@ -510,46 +493,5 @@ impl Desks {
             desk.work = None;
         }
         said
-    }
-}
-
-impl Work {
-    fn publish(&mut self, slot: Slot, checkpoint: Checkpoint) -> SessionInput {
-        self.published.push(checkpoint.clone());
-        let (trial, attempt) = self.key;
-        say(
-            slot,
-            Said::Checkpointed {
-                trial,
-                attempt,
-                checkpoint: Box::new(checkpoint),
-            },
-        )
-    }
-
-    /// A checkpoint that cannot be stored does not exist; an attempt that ended on it has not got there.
-    fn fail_upload(&mut self, error: DepotError) {
-        tracing::error!(trial = ?self.key.0, %error, "a checkpoint is not published");
-        if self.uploads.is_empty()
-            && matches!(self.end, Some(AttemptEnd::Reached | AttemptEnd::Yielded))
-        {
-            self.end = Some(AttemptEnd::Failed {
-                failure: Failure::Io,
-                detail: error.to_string(),
-            });
-        }
-    }
-}
-
-fn say(slot: Slot, event: Said) -> SessionInput {
-    SessionInput::Executor { slot, event }
-}
-
-fn limits(spec: &Spec) -> Limits {
-    let duration = |millis: Millis| Duration::from_millis(millis.0);
-    Limits {
-        time: spec.limits.time.map(duration),
-        no_progress: spec.limits.no_progress.map(duration),
-        memory: spec.resources.memory,
     }
 }

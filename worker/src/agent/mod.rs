@@ -4,6 +4,7 @@
 //! coordinator.
 
 mod desk;
+mod work;
 
 use std::fs::File;
 use std::io;
