@@ -126,6 +126,7 @@ struct Agent {
     desks: Desks,
     slots: Vec<JoinHandle<()>>,
     _reporter: AbortOnDropHandle<()>,
+    connected: bool,
     connected_once: bool,
     exit: bool,
 }
@@ -189,6 +190,7 @@ impl Agent {
             gate: Gate::default(),
             slots,
             _reporter: AbortOnDropHandle::new(reporter),
+            connected: false,
             connected_once: false,
             exit: false,
         };
@@ -244,6 +246,8 @@ impl Agent {
                 _ = tick.tick() => self.feed(SessionInput::Tick),
             }
             self.flush();
+            // Nothing runs and nobody waits for a word of ours: there is no need to find a coordinator first.
+            self.exit |= give_up.is_some() && !self.connected && self.session.is_idle();
             if self.exit {
                 return Ok(WorkerEnd::Drained);
             }
@@ -253,11 +257,12 @@ impl Agent {
     fn take_link(&mut self, event: LinkEvent) -> Result<(), WorkerError> {
         match event {
             LinkEvent::Connected => {
-                self.connected_once = true;
+                (self.connected, self.connected_once) = (true, true);
                 self.feed(SessionInput::Connected);
             }
             LinkEvent::Order(order) => self.feed(SessionInput::Order(*order)),
             LinkEvent::Disconnected => {
+                self.connected = false;
                 self.gate.clear();
                 self.feed(SessionInput::Disconnected);
             }
