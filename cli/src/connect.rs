@@ -1,19 +1,15 @@
 //! Which fleet a verb talks to: the one that is named, the live one of the data directory, or one opened for this command.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bonfire_proto::Token;
 use bonfire_proto::client::{self, ClientError, Fleet};
 
 use crate::args::{DATA, Global};
-use crate::local::{LocalCoordinator, Opening};
+use crate::local::{BRIEF_MAX, LOOK_AGAIN, LocalCoordinator, Opening, is_brief};
 use crate::output::errors::Failure;
 use crate::output::say;
-
-/// A coordinator that has the directory's lock must say where it listens within this time.
-const START_MAX: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_millis(50);
 
 /// What a verb is about to do with a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,20 +130,24 @@ impl Link {
     }
 }
 
-/// The live coordinator of a data directory, or one in this process.
+/// The live coordinator of a data directory, or one in this process. One that is open for another short command is waited
+/// for: it would go away in the middle of ours.
 async fn reach(data: &Path) -> Result<(Fleet, Option<LocalCoordinator>), Failure> {
     let began = Instant::now();
     loop {
-        if let Some(fleet) = live(data).await {
+        let is_patient = began.elapsed() < BRIEF_MAX;
+        if !(is_patient && is_brief(data))
+            && let Some(fleet) = live(data).await
+        {
             return Ok((fleet, None));
         }
-        match LocalCoordinator::start(data, 0).await? {
+        match LocalCoordinator::brief(data).await? {
             Opening::Open(local) => {
                 let fleet = Fleet::at(&local.address(), local.token())?;
                 return Ok((fleet, Some(local)));
             }
             // It may be about to listen, or about to end.
-            Opening::InUse if began.elapsed() < START_MAX => tokio::time::sleep(AGAIN).await,
+            Opening::InUse if is_patient => tokio::time::sleep(LOOK_AGAIN).await,
             Opening::InUse => {
                 let text = format!(
                     "{} is in use by a coordinator that does not answer",

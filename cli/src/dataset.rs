@@ -18,6 +18,9 @@ use crate::output::{Output, json, table, text};
 use crate::signals::Signals;
 use crate::submit::{self, Import};
 
+/// Changes of a version that are shown as text.
+const CHANGES_MAX: usize = 20;
+
 pub async fn act(global: &Global, verb: &DatasetVerb) -> Outcome {
     match verb {
         DatasetVerb::Add(args) => add(global, args).await,
@@ -64,9 +67,13 @@ async fn add(global: &Global, args: &AddFiles) -> Outcome {
         Some(lines) if lines.is_empty() => out.push_str("the same as before\n"),
         Some(lines) => {
             out.push_str("changed since the version before:\n");
-            lines
-                .iter()
-                .for_each(|line| out.push_str(&format!("  {line}\n")));
+            for line in lines.iter().take(CHANGES_MAX) {
+                out.push_str(&format!("  {line}\n"));
+            }
+            if lines.len() > CHANGES_MAX {
+                let more = lines.len() - CHANGES_MAX;
+                out.push_str(&format!("  and {more} more; all of them: -o json\n"));
+            }
         }
     }
     output.print(&out);

@@ -30,6 +30,7 @@ use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Verb};
+use output::Output;
 use output::errors::{Exit, Failure, Outcome};
 
 /// Tasks that still run when a verb is done get this long.
@@ -77,12 +78,9 @@ fn start_logging() {
 fn run_verb(cli: &Cli) -> Outcome {
     match &cli.verb {
         Verb::Completions { shell } => {
-            clap_complete::generate(
-                *shell,
-                &mut Cli::command(),
-                "bonfire",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "bonfire", &mut script);
+            Output::of(&cli.global).print(&String::from_utf8_lossy(&script));
             return Ok(Exit::Done);
         }
         Verb::Schema(args) => return validate::schema(&cli.global, args),

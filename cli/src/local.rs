@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bonfire_coordinator::{CoordinatorConfig, Running, StartError};
 use bonfire_proto::Token;
@@ -15,6 +15,19 @@ use crate::output::errors::{Exit, Failure};
 
 /// How long workers may take to save and report when a local fleet ends.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Marks a data directory whose coordinator is open for one short command: whoever comes next waits for its end instead of
+/// building on it.
+const BRIEF: &str = "brief";
+/// How long a short command is waited for.
+pub const BRIEF_MAX: Duration = Duration::from_secs(10);
+/// Between two looks at a directory that is in use.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
+/// Whether the coordinator of a data directory is open for one short command.
+pub fn is_brief(data: &Path) -> bool {
+    data.join(BRIEF).exists()
+}
 
 /// A coordinator in this process.
 pub struct LocalCoordinator {
@@ -30,21 +43,48 @@ pub enum Opening {
 }
 
 impl LocalCoordinator {
-    /// Opens a data directory on a port of 127.0.0.1; 0 picks a free one.
+    /// Opens a data directory for this command, on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub async fn brief(data: &Path) -> Result<Opening, Failure> {
+        let mut config = CoordinatorConfig::new(data);
+        config.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let opening = LocalCoordinator::with(config).await?;
+        if let Opening::Open(_) = &opening {
+            // Without the mark others build on it, and have to look for a fleet again when it ends.
+            let _ = std::fs::write(data.join(BRIEF), "");
+        }
+        Ok(opening)
+    }
+
+    /// Starts a coordinator that stays; a short command that has the directory is waited for.
     ///
     /// # Errors
     /// A directory that cannot be read, a port that is taken.
-    pub async fn start(data: &Path, port: u16) -> Result<Opening, Failure> {
-        let mut config = CoordinatorConfig::new(data);
-        config.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        LocalCoordinator::with(config).await
+    pub async fn lasting(config: CoordinatorConfig) -> Result<Opening, Failure> {
+        let began = Instant::now();
+        loop {
+            match LocalCoordinator::with(config.clone()).await? {
+                Opening::Open(coordinator) => {
+                    coordinator.stay();
+                    return Ok(Opening::Open(coordinator));
+                }
+                Opening::InUse if is_brief(&config.data) && began.elapsed() < BRIEF_MAX => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Opening::InUse => return Ok(Opening::InUse),
+            }
+        }
     }
 
-    /// Starts a coordinator as configured.
-    ///
-    /// # Errors
-    /// As [`LocalCoordinator::start`].
-    pub async fn with(config: CoordinatorConfig) -> Result<Opening, Failure> {
+    /// From now on others may build on it.
+    fn stay(&self) {
+        // Mostly there is none.
+        let _ = std::fs::remove_file(self.data().join(BRIEF));
+    }
+
+    async fn with(config: CoordinatorConfig) -> Result<Opening, Failure> {
         let stop = CancellationToken::new();
         match bonfire_coordinator::start(config, stop.clone()).await {
             Ok(running) => Ok(Opening::Open(LocalCoordinator { running, stop })),
@@ -61,8 +101,9 @@ impl LocalCoordinator {
         &self.running.token
     }
 
-    /// Starts workers beside the coordinator.
+    /// Starts workers beside the coordinator, which thereby stays.
     pub fn start_workers(&self, local: LocalArgs) -> Workers {
+        self.stay();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let share = u16::try_from(cores / usize::from(local.workers))
             .unwrap_or(u16::MAX)
@@ -89,6 +130,7 @@ impl LocalCoordinator {
     /// # Errors
     /// It had ended by itself, and why.
     pub async fn stop(self) -> Result<(), Failure> {
+        self.stay();
         self.stop.cancel();
         self.ended().await
     }

@@ -137,6 +137,8 @@ fn find_source(spec: &Path, written: &str) -> Result<Source, String> {
         ));
     }
     let path = spec.parent().unwrap_or(Path::new("")).join(written);
+    // Without the `.` in the middle of it.
+    let path: PathBuf = path.components().collect();
     let extension = Path::new(written)
         .extension()
         .and_then(|e| e.to_str())
@@ -180,7 +182,7 @@ mod tests {
                 version: version.map(Into::into),
             })
         };
-        check_source("./data/d.csv", files("configs/./data/d.csv"));
+        check_source("./data/d.csv", files("configs/data/d.csv"));
         check_source("d.parquet", files("configs/d.parquet"));
         check_source("*.csv", files("configs/*.csv"));
         check_source("/data/d", files("/data/d"));

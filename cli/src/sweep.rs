@@ -194,14 +194,13 @@ async fn control(global: &Global, selector: &str, action: SweepAction) -> Outcom
 }
 
 async fn control_in(link: &Link, selector: &str, action: SweepAction) -> Result<String, Failure> {
-    let row = find(link, selector).await?;
-    Ok(link
-        .fleet
-        .control_sweep(ControlSweep {
-            sweep: row.sweep,
-            action,
-        })
-        .await?)
+    let sweep = find(link, selector).await?.sweep;
+    let control = ControlSweep {
+        sweep: sweep.clone(),
+        action,
+    };
+    let answer = link.fleet.control_sweep(control).await;
+    answer.map_err(|error| Failure::from(error).about(sweep))
 }
 
 /// Goes on with a sweep: on a fleet that lives, at once; else in the foreground.

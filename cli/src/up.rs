@@ -24,7 +24,9 @@ const FOLDERS_MAX: u32 = 1_024;
 pub async fn up(global: &Global, args: &Up) -> Outcome {
     let mut signals = Signals::watch()?;
     let data = global.data_dir();
-    let coordinator = opened(LocalCoordinator::start(&data, args.port).await?, &data)?;
+    let mut config = CoordinatorConfig::new(&data);
+    config.listen.set_port(args.port);
+    let coordinator = opened(LocalCoordinator::lasting(config).await?, &data)?;
     let workers = coordinator.start_workers(args.local);
     announce(Output::of(global), &coordinator, &data);
     serve(coordinator, Some(workers), &mut signals).await
@@ -55,7 +57,7 @@ pub async fn coordinator(global: &Global, args: &Coordinator) -> Outcome {
     }
     config.insecure |= args.insecure;
     let data = config.data.clone();
-    let coordinator = opened(LocalCoordinator::with(config).await?, &data)?;
+    let coordinator = opened(LocalCoordinator::lasting(config).await?, &data)?;
     announce(Output::of(global), &coordinator, &data);
     serve(coordinator, None, &mut signals).await
 }

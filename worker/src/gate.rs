@@ -41,11 +41,11 @@ impl Gate {
                 continue;
             }
             let after = match &fact {
-                Fact::Checkpointed { trial, attempt, .. } => {
+                Fact::Checkpointed { trial, attempt, .. } | Fact::Ended { trial, attempt, .. } => {
                     let last = reports.last_sequence(*trial, *attempt);
                     last.map(|last| (*trial, *attempt, last))
                 }
-                Fact::Observed { .. } | Fact::Ended { .. } | Fact::Prepared { .. } => None,
+                Fact::Observed { .. } | Fact::Prepared { .. } => None,
             };
             self.waiting.insert(
                 at,

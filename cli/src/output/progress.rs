@@ -46,7 +46,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// `unit` is `bytes` or `rows`.
+    /// `unit` is `bytes`, `rows` or `trials`.
     pub fn new(output: Output, what: impl Into<String>, unit: &'static str) -> Transfer {
         Transfer {
             what: what.into(),
@@ -92,9 +92,9 @@ impl Drop for Transfer {
 
 fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
     let amount = if unit == "bytes" {
-        "{bytes}/{total_bytes} {bytes_per_sec} {eta}"
+        "{bytes}/{total_bytes} {bytes_per_sec} {eta}".to_owned()
     } else {
-        "{human_pos}/{human_len} rows {per_sec} {eta}"
+        format!("{{human_pos}}/{{human_len}} {unit} {{per_sec}} {{eta}}")
     };
     let bar = match total {
         Some(total) => {
@@ -175,18 +175,17 @@ impl Glance {
         self.counts.get(state).copied().unwrap_or(0)
     }
 
-    fn ended(&self) -> u32 {
-        ["completed", "pruned", "failed", "cancelled"]
-            .iter()
-            .map(|s| self.count(s))
-            .sum()
+    /// Trials that ended or wait at a rung, from which most never go on.
+    fn done(&self) -> u32 {
+        let states = ["completed", "pruned", "failed", "cancelled", "paused"];
+        states.iter().map(|s| self.count(s)).sum()
     }
 
     /// Seconds that are left if the rest goes as the part before.
     fn eta(&self) -> Option<f64> {
-        let (ended, limit) = (self.ended(), self.limit?);
-        (ended > 0 && limit > ended)
-            .then(|| self.seconds * f64::from(limit - ended) / f64::from(ended))
+        let (done, limit) = (self.done(), self.limit?);
+        let is_running = self.state == "running" && done > 0 && limit > done;
+        is_running.then(|| self.seconds * f64::from(limit - done) / f64::from(done))
     }
 
     /// One plain line.
@@ -278,7 +277,7 @@ impl Live {
             }
             Mode::Terminal => {
                 let (_, bar, table) = self.bars.get_or_insert_with(|| bars(glance));
-                bar.set_position(u64::from(glance.ended()));
+                bar.set_position(u64::from(glance.done()));
                 table.set_message(glance.table());
             }
         }

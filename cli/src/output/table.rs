@@ -3,42 +3,68 @@
 use bonfire_domain::view::{
     CheckpointDocument, DatasetDocument, SweepRow, TrialRow, WorkerDocument,
 };
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::text;
 
 /// Columns a table may take.
 pub const WIDTH: u16 = 100;
-/// Characters of parameters in one row of a listing.
-const PARAMETERS_WIDTH: usize = 44;
+/// No column is cut to fewer characters.
+const COLUMN_MIN: usize = 8;
 
-/// A table with a header; `right` has the places of the columns of numbers.
+/// A table with a header, a line a row; `right` has the places of the columns of numbers. Where it would be too wide, the
+/// widest columns are cut: what is left out is in the JSON.
 pub fn table(
     header: &[&str],
     right: &[usize],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
+    let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
+    rows.insert(0, header.iter().map(|h| (*h).to_owned()).collect());
+    let widths = fit_widths(&rows);
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH);
-    table.set_header(header.iter().map(Cell::new));
-    for row in rows {
-        // A line a row: what does not fit is in the JSON.
-        let mut row = Row::from(row);
-        row.max_height(1);
-        table.add_row(row);
-    }
-    for &column in right {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        .set_content_arrangement(ContentArrangement::Disabled);
+    for row in &rows {
+        let cells = row.iter().zip(&widths).enumerate();
+        table.add_row(cells.map(|(column, (text, width))| {
+            let cell = Cell::new(text::cut(&text.replace('\n', " "), *width));
+            if right.contains(&column) {
+                cell.set_alignment(CellAlignment::Right)
+            } else {
+                cell
+            }
+        }));
     }
     table
         .lines()
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
+}
+
+/// The width of each column, the widest ones narrowed until the table fits.
+fn fit_widths(rows: &[Vec<String>]) -> Vec<usize> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let mut widths: Vec<usize> = (0..columns).map(width).collect();
+    // A blank on both sides of each column.
+    let room = usize::from(WIDTH).saturating_sub(2 * columns);
+    while let Some(over) = widths
+        .iter()
+        .sum::<usize>()
+        .checked_sub(room)
+        .filter(|over| *over > 0)
+    {
+        let Some(widest) = widths.iter_mut().max().filter(|w| **w > COLUMN_MIN) else {
+            break;
+        };
+        *widest = widest.saturating_sub(over).max(COLUMN_MIN);
+    }
+    widths
 }
 
 /// Facts, a line each: a name and its value.
@@ -93,7 +119,7 @@ pub fn sweeps(rows: &[SweepRow]) -> String {
 /// Trials as they are given.
 pub fn trials(rows: &[TrialRow], metric: &str) -> String {
     let row = |t: &TrialRow| {
-        let parameters = text::cut(&text::parameters(&t.parameters), PARAMETERS_WIDTH);
+        let parameters = text::parameters(&t.parameters);
         let value = text::optional(t.value);
         vec![
             t.trial.clone(),
@@ -114,7 +140,7 @@ pub fn trials(rows: &[TrialRow], metric: &str) -> String {
 /// The best trials of a sweep, best first.
 pub fn leaderboard(rows: &[&TrialRow], metric: &str) -> String {
     let row = |(rank, t): (usize, &&TrialRow)| {
-        let parameters = text::cut(&text::parameters(&t.parameters), PARAMETERS_WIDTH);
+        let parameters = text::parameters(&t.parameters);
         let value = text::optional(t.value);
         vec![
             (rank + 1).to_string(),
@@ -173,7 +199,9 @@ pub fn workers(rows: &[WorkerDocument]) -> String {
     let row = |w: &WorkerDocument| {
         let labels: Vec<String> = w.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let running = text::cut(&w.running.join(" "), 30);
-        let slots = format!("{}/{}", w.running.len(), w.slots);
+        // A slot may have a next trial besides the one that runs.
+        let busy = w.running.len().min(w.slots as usize);
+        let slots = format!("{busy}/{}", w.slots);
         vec![
             w.worker.clone(),
             w.state.clone(),

@@ -70,7 +70,7 @@ impl Suggester {
 
     /// Up to `count` assignments from number `first` on, and why no more will come if that is known.
     ///
-    /// Each suggestion sees those before it as created.
+    /// Each suggestion sees those before it as created. A sweep that it does not know gets none, and no reason.
     pub fn suggest(
         &self,
         sweep: SweepId,
@@ -78,7 +78,8 @@ impl Suggester {
         count: u32,
     ) -> (Vec<Assignment>, Option<String>) {
         let sampler = match self.sources.get(&sweep) {
-            None => return (vec![], Some("the sweep has no sampler".to_owned())),
+            // Not told of it yet, or not any more: that says nothing about the space.
+            None => return (vec![], None),
             Some(Source::Single) if first == 0 => {
                 return (vec![Assignment::new()], Some("one trial".to_owned()));
             }

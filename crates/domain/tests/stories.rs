@@ -374,3 +374,45 @@ fn a_paused_sweep_holds_and_goes_on() {
     }
     story.is("pause_resume_cancel.txt");
 }
+
+#[test]
+fn a_sampler_that_does_not_know_the_sweep_yet_ends_nothing() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    let spec = spec::check(noop(&SOBOL.replace("SCHEDULER", "none")).as_bytes(), &[]).unwrap();
+    let command = Command::CreateSweep {
+        request: 1,
+        name: spec.name.clone(),
+        spec: spec.canonical(),
+        dataset: None,
+        at: WallMs(0),
+    };
+    let effects = story.cluster.apply(LogIndex(1), command);
+    let applied = Input::Applied { tag: None, effects };
+    let asked = story
+        .leader
+        .step(story.time(), &story.cluster, applied)
+        .into_iter()
+        .find_map(|action| match action {
+            Action::Suggest {
+                sweep, first, seen, ..
+            } => Some((sweep, first, seen)),
+            _ => None,
+        });
+    let (sweep, first, seen) = asked.unwrap();
+    let (parameters, exhausted) = Suggester::new().suggest(sweep, first, 1);
+    let unknown = Input::Suggested {
+        sweep,
+        first,
+        seen,
+        parameters,
+        exhausted,
+    };
+    let actions = story.leader.step(story.time(), &story.cluster, unknown);
+    assert_eq!(actions, [], "neither an end nor a question at once");
+    let again = story.leader.step(story.time(), &story.cluster, Input::Tick);
+    assert!(
+        matches!(again[..], [Action::Suggest { first: 0, .. }]),
+        "asked again with the next input: {again:?}"
+    );
+}

@@ -149,6 +149,11 @@ impl Leader {
                     self.suggesting.remove(&sweep);
                     return self.work(time, cluster);
                 }
+                if parameters.is_empty() && exhausted.is_none() {
+                    // The sampler does not know the sweep yet: asked again with the next input, not at once.
+                    self.suggesting.remove(&sweep);
+                    return vec![];
+                }
                 let command = Command::CreateTrials {
                     sweep,
                     first,
