@@ -6,5 +6,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/bonfire/target}"
 export BONFIRE_BIN="$CARGO_TARGET_DIR/debug/bonfire"
 export BONFIRE_KILLS="${BONFIRE_KILLS:-200}"
 
-cargo build --locked --package bonfire --bin bonfire
-exec cargo nextest run --locked --package cluster-tests --test processes --no-capture "${@:-kills}"
+export INSTA_UPDATE=no
+# The same selection of packages as scripts/test.sh: another one builds the tensor crates again.
+cargo build --workspace --all-targets --locked
+exec cargo nextest run --workspace --locked --no-capture -E 'binary(processes) & test(kills)' "$@"

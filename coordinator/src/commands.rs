@@ -171,6 +171,7 @@ pub(crate) async fn add_dataset(
     let parsed = serde_json::from_str::<DatasetManifest>(&asked.manifest);
     let manifest =
         parsed.map_err(|e| CommandError::Wrong(format!("the manifest cannot be read: {e}")))?;
+    let _look = context.publishing.look().await;
     let blobs = context.blobs.clone();
     let files: Vec<_> = manifest.files.iter().map(|f| f.blob).collect();
     let missing = spawn_blocking(move || blobs.missing(&files))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bonfire_domain::cluster::{SweepState, TrialState};
 use bonfire_store::LocalBlobs;
+use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, AskError};
@@ -14,12 +15,31 @@ use crate::health::Health;
 use crate::metrics::{Levels, Metrics};
 use crate::tracker::Tracker;
 
+/// Keeps a deletion from slipping between the look whether blobs are here and the command that names them.
+///
+/// Whoever looks holds [`Publishing::look`] until what it saw is in the loop's queue; whoever has deleted waits for
+/// [`Publishing::settled`] before the loop hears of it. So a command that rests on an older look is applied while its blobs are
+/// still condemned, and is refused.
+#[derive(Clone, Default)]
+pub(crate) struct Publishing(Arc<RwLock<()>>);
+
+impl Publishing {
+    pub(crate) async fn look(&self) -> RwLockReadGuard<'_, ()> {
+        self.0.read().await
+    }
+
+    pub(crate) async fn settled(&self) {
+        drop(self.0.write().await);
+    }
+}
+
 /// Handles to everything a call may need. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) app: App,
     pub(crate) tracker: Tracker,
     pub(crate) blobs: LocalBlobs,
+    pub(crate) publishing: Publishing,
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Arc<Limits>,

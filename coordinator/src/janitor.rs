@@ -43,6 +43,7 @@ pub(crate) async fn obey(
                     () = stop.cancelled() => return,
                     () = delete(&context, &chunks) => {}
                 }
+                context.publishing.settled().await;
                 // Not heard only if the coordinator stops: the next one deletes again.
                 let _ = context.app.send(Input::BlobsDeleted { chunks }).await;
             }

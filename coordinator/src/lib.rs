@@ -46,7 +46,7 @@ pub use error::{RunError, StartError};
 
 use app::{Input, Node, NodeParts};
 use clock::Clock;
-use context::Context;
+use context::{Context, Publishing};
 use data_dir::DataDir;
 use gate::GateLayer;
 use health::{Health, Part};
@@ -153,6 +153,7 @@ pub async fn start(
     };
     let stop = CancellationToken::new();
     let context = Context {
+        publishing: Publishing::default(),
         app,
         tracker,
         blobs,

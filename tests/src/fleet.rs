@@ -68,6 +68,7 @@ impl Outcome {
     }
 }
 
+const CONFIGURATION: &str = "coordinator.toml";
 const MARK: &str = "BONFIRE_TEST_FLEET";
 
 /// A coordinator and workers as processes of their own. Everything it started is gone when it is dropped.
@@ -97,8 +98,14 @@ impl Fleet {
 
     /// A coordinator and `workers` workers with `slots` slots each, serving.
     pub fn start(workers: usize, slots: u16) -> Fleet {
+        Fleet::configured("", workers, slots)
+    }
+
+    /// [`Fleet::start`] with a coordinator's configuration file of that text.
+    pub fn configured(text: &str, workers: usize, slots: u16) -> Fleet {
         let mut fleet = Fleet::new();
         fleet.slots = slots;
+        spec_file(fleet.dir.path(), CONFIGURATION, text);
         fleet.start_coordinator();
         for at in 0..workers {
             fleet.workers.push(None);
@@ -153,7 +160,11 @@ impl Fleet {
         let port = self.port.unwrap_or(0).to_string();
         let address = self.data().join("address");
         let _ = std::fs::remove_file(&address);
-        self.coordinator = Some(self.spawn(&["coordinator", "--port", &port]));
+        let mut arguments = vec!["coordinator", "--port", &port];
+        if self.dir.path().join(CONFIGURATION).exists() {
+            arguments.extend(["--config", CONFIGURATION]);
+        }
+        self.coordinator = Some(self.spawn(&arguments));
         let text = wait_for("the coordinator's address", Duration::from_secs(30), || {
             std::fs::read_to_string(&address)
                 .ok()
@@ -180,6 +191,22 @@ impl Fleet {
             &slots,
         ];
         self.workers[at] = Some(self.spawn(&arguments));
+    }
+
+    /// The names of the files in the coordinator's blob store, half-written ones included.
+    pub fn blobs(&self) -> std::collections::BTreeSet<String> {
+        let mut names = std::collections::BTreeSet::new();
+        let mut folders = vec![self.data().join("blobs")];
+        while let Some(folder) = folders.pop() {
+            // Files come and go while they are listed.
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    _ => drop(names.insert(entry.file_name().to_string_lossy().into_owned())),
+                }
+            }
+        }
+        names
     }
 
     /// `kill -9` of the coordinator, then a new one.

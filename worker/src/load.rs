@@ -24,6 +24,8 @@ use crate::executor::frame::{
 const MANIFEST_BYTES_MAX: u64 = 4 << 20;
 /// Asked for again after this, while the log takes prepared data in.
 const PREPARED_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+/// Prepared data that the log has not taken in this time is made again.
+const PREPARED_WAIT: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// What the loader asks of the agent.
 pub enum LoaderRequest {
@@ -195,18 +197,32 @@ impl Loader {
         if let Some(json) = &*known {
             return Ok(Arc::clone(json));
         }
-        let mut json = self.ask_prepared(digest).await?;
-        if json.is_none() {
+        let json = loop {
+            if let Some(json) = self.ask_prepared(digest).await? {
+                break Arc::new(json);
+            }
             self.prepare(preparation, slot).await?;
-        }
-        // The log takes the first one made, wherever that was.
-        while json.is_none() {
-            tokio::time::sleep(PREPARED_PAUSE).await;
-            json = self.ask_prepared(digest).await?;
-        }
-        let json = Arc::new(json.unwrap_or_default());
+            // The log takes the first one made, wherever that was. It takes none whose files are being deleted: then it is
+            // made again.
+            if let Some(json) = self.wait_prepared(digest).await? {
+                break Arc::new(json);
+            }
+        };
         *known = Some(Arc::clone(&json));
         Ok(json)
+    }
+
+    /// What the log took, if it took any within [`PREPARED_WAIT`].
+    async fn wait_prepared(&self, key: Digest) -> Result<Option<String>, AttemptEnd> {
+        let mut waited = std::time::Duration::ZERO;
+        while waited < PREPARED_WAIT {
+            tokio::time::sleep(PREPARED_PAUSE).await;
+            waited += PREPARED_PAUSE;
+            if let Some(json) = self.ask_prepared(key).await? {
+                return Ok(Some(json));
+            }
+        }
+        Ok(None)
     }
 
     async fn ask_prepared(&self, key: Digest) -> Result<Option<String>, AttemptEnd> {

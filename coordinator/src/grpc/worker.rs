@@ -3,13 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bonfire_domain::dataset::PreparedManifest;
 use bonfire_domain::metric::ReportBatch;
 use bonfire_domain::order::{Fact, Order};
-use bonfire_domain::{Digest, WorkerId};
+use bonfire_domain::{Attempt, Digest, TrialId, WorkerId};
 use bonfire_proto::pb;
 use bonfire_proto::pb::worker_server::Worker;
 use bonfire_proto::wire::{Ack, REPORT_BYTES_MAX};
 use bonfire_proto::{FromWorker, ToWorker, Welcome, WireError};
+use bonfire_store::LocalBlobs;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
@@ -218,6 +220,7 @@ impl Session {
             match FromWorker::try_from(message) {
                 Ok(FromWorker::Heartbeat(running)) => self.hear(Heard::Heartbeat(running)),
                 Ok(FromWorker::Facts(facts)) => {
+                    let _look = self.context.publishing.look().await;
                     let facts = self.verified(facts).await;
                     self.hear(Heard::Facts(facts));
                 }
@@ -253,46 +256,78 @@ impl Session {
         }
     }
 
-    /// Holds back checkpoints and prepared data that name blobs which are not here: only what is whole may be published.
-    /// The worker is told to upload them again, and sends the fact again meanwhile.
+    /// Holds back checkpoints that name blobs which are not here: only what is whole may be published. The worker is told to
+    /// upload them again, and sends the fact again meanwhile. Prepared data that is not whole passes without its manifest:
+    /// it is acknowledged and not taken, and the worker makes it anew.
     async fn verified(&self, facts: Vec<(u64, Fact)>) -> Vec<(u64, Fact)> {
-        let names_blobs = |f: &(u64, Fact)| matches!(f.1, Fact::Checkpointed { .. });
+        let names_blobs =
+            |f: &(u64, Fact)| matches!(f.1, Fact::Checkpointed { .. } | Fact::Prepared { .. });
         if !facts.iter().any(names_blobs) {
             return facts;
         }
         let blobs = self.context.blobs.clone();
-        let checked = spawn_blocking(move || {
-            let missing = |fact: &Fact| match fact {
-                Fact::Checkpointed { checkpoint, .. } => {
-                    blobs.missing(checkpoint.chunks.iter().chain(&checkpoint.manifest))
-                }
-                _ => vec![],
-            };
-            let (mut whole, mut partial) = (Vec::new(), Vec::new());
-            for (sequence, fact) in facts {
-                let missing = missing(&fact);
-                if missing.is_empty() {
-                    whole.push((sequence, fact))
-                } else {
-                    partial.push((fact, missing))
-                }
-            }
-            (whole, partial)
-        });
+        let checked = spawn_blocking(move || split(&blobs, facts));
         let (whole, partial) = checked.await.unwrap_or_default();
-        for (fact, chunks) in partial {
-            if let Fact::Checkpointed { trial, attempt, .. } = fact {
-                tracing::info!(worker = %self.worker, chunks = chunks.len(), "a checkpoint names blobs that are not here");
-                let order = Order::UploadAgain {
-                    trial,
-                    attempt,
-                    chunks,
-                };
-                let _ = self.orders.try_send(ToWorker::Order(order));
-            }
+        for again in partial {
+            tracing::info!(worker = %self.worker, chunks = again.chunks.len(), "a checkpoint names blobs that are not here");
+            let order = Order::UploadAgain {
+                trial: again.trial,
+                attempt: again.attempt,
+                chunks: again.chunks,
+            };
+            let _ = self.orders.try_send(ToWorker::Order(order));
         }
         whole
     }
+}
+
+/// A checkpoint that cannot be published yet.
+struct Again {
+    trial: TrialId,
+    attempt: Attempt,
+    chunks: Vec<Digest>,
+}
+
+/// Facts that can be taken, and checkpoints whose blobs are not all here.
+fn split(blobs: &LocalBlobs, facts: Vec<(u64, Fact)>) -> (Vec<(u64, Fact)>, Vec<Again>) {
+    let (mut whole, mut partial) = (Vec::new(), Vec::new());
+    for (sequence, fact) in facts {
+        match fact {
+            Fact::Checkpointed {
+                trial,
+                attempt,
+                checkpoint,
+            } => {
+                let named = checkpoint.chunks.iter().chain(&checkpoint.manifest);
+                let chunks = blobs.missing(named);
+                if chunks.is_empty() {
+                    let fact = Fact::Checkpointed {
+                        trial,
+                        attempt,
+                        checkpoint,
+                    };
+                    whole.push((sequence, fact));
+                } else {
+                    partial.push(Again {
+                        trial,
+                        attempt,
+                        chunks,
+                    });
+                }
+            }
+            Fact::Prepared { key, manifest } => {
+                let parsed = serde_json::from_str::<PreparedManifest>(&manifest).ok();
+                let is_whole = parsed.is_some_and(|m| {
+                    let files = [&m.train, &m.valid].into_iter().flat_map(|p| &p.files);
+                    blobs.missing(files.map(|f| &f.blob)).is_empty()
+                });
+                let manifest = if is_whole { manifest } else { String::new() };
+                whole.push((sequence, Fact::Prepared { key, manifest }));
+            }
+            other => whole.push((sequence, other)),
+        }
+    }
+    (whole, partial)
 }
 
 type Pending = (Ack, Option<oneshot::Receiver<()>>);
