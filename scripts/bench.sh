@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/bonfire/target}"
 export BONFIRE_BIN="$CARGO_TARGET_DIR/release/bonfire"
 
-cargo build --release --locked --package bonfire --bin bonfire --package bonfire-bench >&2
+cargo build --release --locked --package bonfire --package bonfire-bench --package bonfire-engine --bins >&2
 exec "$CARGO_TARGET_DIR/release/bonfire-bench" "$@"

@@ -12,6 +12,7 @@ mod pairs;
 mod peer;
 mod row;
 mod tracker;
+mod training;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ use crate::figure::{Settings, choose};
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  bonfire-bench dispatch D1 --pairs 3")]
 struct Arguments {
-    /// dispatch, checkpoint, tracker or footprint; all if none is named
+    /// dispatch, training, checkpoint, tracker or footprint; all if none is named
     group: Option<String>,
     /// Figures of the group, such as D1; all if none is named
     ids: Vec<String>,

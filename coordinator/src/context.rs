@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bonfire_domain::cluster::{SweepState, TrialState};
 use bonfire_store::LocalBlobs;
@@ -40,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) tracker: Tracker,
     pub(crate) blobs: LocalBlobs,
     pub(crate) publishing: Publishing,
+    /// The last blob that came could not be stored for lack of space.
+    pub(crate) is_full: Arc<AtomicBool>,
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Arc<Limits>,

@@ -17,12 +17,15 @@ pub(crate) enum Part {
 pub(crate) struct Health(Arc<RwLock<BTreeMap<Part, String>>>);
 
 impl Health {
-    pub(crate) fn complain(&self, part: Part, reason: impl Into<String>) {
-        self.write().insert(part, reason.into());
+    /// True if the part had no complaint before: that is worth a line in the log, its repetition is not.
+    pub(crate) fn complain(&self, part: Part, reason: impl Into<String>) -> bool {
+        self.write().insert(part, reason.into()).is_none()
     }
 
-    pub(crate) fn recover(&self, part: Part) {
-        self.write().remove(&part);
+    /// True if the part had a complaint.
+    pub(crate) fn recover(&self, part: Part) -> bool {
+        // Mostly there is none: that takes no exclusive lock.
+        self.read().contains_key(&part) && self.write().remove(&part).is_some()
     }
 
     /// The reasons, one a line; `None` if ready.
@@ -58,7 +61,8 @@ mod tests {
     fn ready_when_nobody_complains() {
         let health = Health::default();
         assert_eq!(health.reasons(), None);
-        health.complain(Part::Log, "no space");
+        assert!(health.complain(Part::Log, "no space"));
+        assert!(!health.complain(Part::Log, "no space"), "said before");
         health.complain(Part::Tracker, "no space either");
         assert_eq!(
             health.reasons().as_deref(),

@@ -154,6 +154,7 @@ pub async fn start(
     let stop = CancellationToken::new();
     let context = Context {
         publishing: Publishing::default(),
+        is_full: Arc::default(),
         app,
         tracker,
         blobs,

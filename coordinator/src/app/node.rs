@@ -269,11 +269,10 @@ impl Turn {
             }
             LogDone::SnapshotStored(index) => self.queued.push(HostInput::SnapshotStored { index }),
             LogDone::Full(error) => {
-                tracing::warn!(%error, "the disk is full: nothing is accepted until there is space");
-                self.health.complain(
-                    Part::Log,
-                    format!("{error}: free some space, the coordinator goes on by itself"),
-                );
+                let reason = format!("{error}: free some space, the coordinator goes on by itself");
+                if self.health.complain(Part::Log, reason) {
+                    tracing::warn!(%error, "the disk is full: nothing is accepted until there is space");
+                }
             }
             LogDone::Failed(error) => return Err(RunError::Log(error)),
         }

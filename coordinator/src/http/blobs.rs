@@ -1,6 +1,7 @@
 //! Blobs by digest: `PUT` streamed to a part and verified, `GET` with one range, `HEAD`.
 
 use std::io::SeekFrom;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Body;
@@ -110,6 +111,9 @@ async fn store(
     };
     match writing.await {
         Ok(Ok(Some(bytes))) => {
+            if context.is_full.swap(false, Ordering::Relaxed) {
+                tracing::info!("blobs are stored again");
+            }
             context.metrics.blob_received.inc_by(received);
             refuse(StatusCode::CREATED, bytes, "stored")
         }
@@ -119,7 +123,10 @@ async fn store(
             "the body broke off",
         ),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "a blob was not stored");
+            // Said once until there is space again: whoever uploads tries on.
+            if !error.is_full() || !context.is_full.swap(true, Ordering::Relaxed) {
+                tracing::warn!(%error, "a blob was not stored");
+            }
             refuse_error(&error)
         }
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, 0, error),

@@ -141,16 +141,17 @@ impl Writer {
         match appended {
             Ok(()) => {}
             Err(error) if error.is_full() => {
-                tracing::warn!(%error, "metrics wait for space");
-                self.health.complain(
-                    Part::Tracker,
-                    format!("{error}: free some space, the coordinator goes on by itself"),
-                );
+                let reason = format!("{error}: free some space, the coordinator goes on by itself");
+                if self.health.complain(Part::Tracker, reason) {
+                    tracing::warn!(%error, "metrics wait for space");
+                }
                 return Ok(());
             }
             Err(error) => return Err(error),
         }
-        self.health.recover(Part::Tracker);
+        if self.health.recover(Part::Tracker) {
+            tracing::info!("metrics are written again");
+        }
         self.idle = 0;
         let (batches, durable): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().unzip();

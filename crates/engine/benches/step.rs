@@ -1,0 +1,146 @@
+//! The training step of this engine beside a bare burn loop: the same model sizes, batch, mathematics (AdamW, global norm,
+//! warm-up and cosine, dropout off), read-backs, malloc and threads, on data in memory.
+//!
+//! `bonfire-step MODEL BLOCKS` with mlp, cnn or transformer prints a line a block: milliseconds a step of ours, of the bare
+//! loop and of ours with four virtual shards, measured in turn. `bonfire-bench training T1` starts it and compares.
+// A program for a bench: it prints, and a failure may end it.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+mod bare;
+
+use std::time::Instant;
+
+use bonfire_domain::Batch;
+use bonfire_domain::dataset::{InputShape, OutputShape};
+use bonfire_domain::spec::{Activation, ClassWeights, ModelSpec, Norm};
+use bonfire_engine::{Trainer, step::train_step};
+
+use support::Toy;
+
+/// Loss and metrics are read back once in so many steps.
+const LOG_EVERY: u64 = 10;
+/// Batches in memory, taken in turn.
+const BATCHES: u64 = 8;
+/// Steps of a block, so many that a block takes about half a second.
+const STEPS: [(&str, u64); 3] = [("mlp", 100), ("cnn", 20), ("transformer", 10)];
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let (name, blocks) = (arguments.next(), arguments.next());
+    let steps = STEPS
+        .iter()
+        .find(|(known, _)| Some(*known) == name.as_deref());
+    let blocks = blocks.and_then(|text| text.parse::<u32>().ok());
+    let (Some((name, steps)), Some(blocks)) = (steps, blocks) else {
+        eprintln!("usage: bonfire-step mlp|cnn|transformer BLOCKS");
+        std::process::exit(2);
+    };
+    let toy = toy(name);
+    let mut ours = Ours::new(&toy, 1);
+    let mut bare = bare::Loop::new(&toy);
+    let mut four = Ours::new(&toy, 4);
+    assert_eq!(
+        bare.parameters(),
+        ours.trainer.parameters(),
+        "the same model"
+    );
+    for block in 0..=blocks {
+        let (mut a, mut b, mut c) = (0.0, 0.0, 0.0);
+        // Who goes first changes, so that a drift of the machine hits all.
+        for turn in 0..3 {
+            match (block + turn) % 3 {
+                0 => a = time(*steps, |step| ours.step(step)),
+                1 => b = time(*steps, |step| bare.step(step)),
+                _ => c = time(*steps, |step| four.step(step)),
+            }
+        }
+        // The first block warms up.
+        if block > 0 {
+            println!("{a} {b} {c}");
+        }
+    }
+}
+
+/// Milliseconds a step.
+fn time(steps: u64, mut run: impl FnMut(u64)) -> f64 {
+    let began = Instant::now();
+    (0..steps).for_each(&mut run);
+    began.elapsed().as_secs_f64() * 1e3 / steps as f64
+}
+
+fn is_logged(step: u64) -> bool {
+    step.is_multiple_of(LOG_EVERY)
+}
+
+/// The sizes that the peers' scripts measure PyTorch with.
+fn toy(name: &str) -> Toy {
+    let image = InputShape::Image([1, 28, 28]);
+    let mut toy = match name {
+        "mlp" => {
+            let model = ModelSpec::Mlp {
+                hidden: vec![512, 512],
+                activation: Activation::Relu,
+                dropout: 0.0,
+                norm: Norm::None,
+            };
+            support::toy(model, InputShape::Features(784), support::classes(10), 128)
+        }
+        "cnn" => {
+            let model = ModelSpec::Cnn {
+                channels: vec![16, 32],
+                kernel: 3,
+                hidden: 128,
+                activation: Activation::Relu,
+                dropout: 0.0,
+                norm: Norm::None,
+            };
+            support::toy(model, image, support::classes(10), 64)
+        }
+        _ => {
+            let model = ModelSpec::Transformer {
+                layers: 4,
+                heads: 4,
+                width: 128,
+                dropout: 0.0,
+            };
+            let text = InputShape::Bytes { context: 128 };
+            support::toy(model, text, OutputShape::NextByte, 16)
+        }
+    };
+    toy.spec.loss.label_smoothing = 0.0;
+    toy.spec.loss.class_weights = ClassWeights::None;
+    toy.spec.optimizer.lr = 1e-3;
+    toy.spec.optimizer.clip_norm = Some(1.0);
+    toy.spec.optimizer.weight_decay = 1e-4;
+    toy
+}
+
+struct Ours {
+    trainer: Box<dyn Trainer>,
+    /// Shards of each batch.
+    batches: Vec<Vec<Batch>>,
+}
+
+impl Ours {
+    fn new(toy: &Toy, shards: usize) -> Ours {
+        let of = |step| {
+            (0..shards)
+                .map(|shard| toy.batch(step, shard, shards))
+                .collect()
+        };
+        Ours {
+            trainer: toy.build(),
+            batches: (0..BATCHES).map(of).collect(),
+        }
+    }
+
+    fn step(&mut self, step: u64) {
+        let batch = &self.batches[(step % BATCHES) as usize];
+        let shards = (0u32..).zip(batch.iter().cloned());
+        let count = batch.len() as u32;
+        train_step(&mut *self.trainer, step, shards, count, is_logged(step)).unwrap();
+    }
+}
