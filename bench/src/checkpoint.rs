@@ -8,8 +8,10 @@ use serde::Deserialize;
 
 use crate::bed::binary;
 use crate::figure::Settings;
-use crate::pairs::{interleave, median};
+use crate::pairs::{compare_less, interleave, median};
+use crate::peer::Peer;
 use crate::row::{Row, load};
+use crate::training::step_program;
 
 /// Steps at the start that are not counted: caches and buffers are filled there.
 const WARM_STEPS: u64 = 10;
@@ -26,10 +28,45 @@ pub fn overhead(settings: &Settings) -> anyhow::Result<Vec<Row>> {
             "transformer.yaml",
         ),
     ];
-    models
+    let mut rows: Vec<Row> = models
         .iter()
         .map(|(name, spec)| one(name, spec, settings))
-        .collect()
+        .collect::<anyhow::Result<_>>()?;
+    rows.push(stall(settings)?);
+    Ok(rows)
+}
+
+/// What a checkpoint of 1.2 GB takes from the training beside it, beside the time that torch.save blocks.
+///
+/// What limits it: the copying, encoding and writing happen while the next step computes, and take processor time from it.
+fn stall(settings: &Settings) -> anyhow::Result<Row> {
+    const NAME: &str = "C1 stall at 1.2 GB of state";
+    let before = load();
+    let ours = || {
+        let folder = tempfile::tempdir()?;
+        let lines = step_program(&["stall", "1", &folder.path().to_string_lossy()], "2")?;
+        // A checkpoint that cost less than the timer's noise counts as a millisecond.
+        Ok(lines.trim().parse::<f64>()?.max(1.0))
+    };
+    let Some(peer) = Peer::find("torch_ckpt.py", "vt") else {
+        let alone: Vec<f64> = (0..settings.pairs)
+            .map(|_| ours())
+            .collect::<anyhow::Result<_>>()?;
+        return Ok(Row::alone(NAME, "ms", &alone, before.max(load())));
+    };
+    let theirs = || {
+        let arguments = ["--reps", "1"];
+        Ok(peer.measure(&arguments, "torch_save", "save_fsync_s")? * 1e3)
+    };
+    let pairs = interleave(settings.pairs, ours, theirs)?;
+    let found = compare_less(&pairs);
+    Ok(Row::beside(
+        NAME,
+        "ms",
+        "torch.save with fsync",
+        &found,
+        before.max(load()),
+    ))
 }
 
 fn one(name: &str, spec: &str, settings: &Settings) -> anyhow::Result<Row> {

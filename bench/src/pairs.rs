@@ -57,6 +57,17 @@ pub fn compare(pairs: &[(f64, f64)]) -> Comparison {
     }
 }
 
+/// Compares pairs of (ours, theirs) of which less is better.
+pub fn compare_less(pairs: &[(f64, f64)]) -> Comparison {
+    let inverse: Vec<(f64, f64)> = pairs.iter().map(|(a, b)| (1.0 / a, 1.0 / b)).collect();
+    let found = compare(&inverse);
+    Comparison {
+        ours: 1.0 / found.ours,
+        theirs: 1.0 / found.theirs,
+        ..found
+    }
+}
+
 /// The middle value, the mean of the middle two where there is none; 0 of nothing.
 pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
@@ -139,6 +150,9 @@ mod tests {
             (30.0, 10.0, 3.0, 2.0)
         );
         assert_eq!(more.pairs, 3);
+        let less = compare_less(&[(1.0, 2.0), (1.0, 4.0), (1.0, 8.0)]);
+        assert_eq!((less.ours, less.theirs), (1.0, 4.0));
+        assert_eq!((less.ratio, less.ratio_low), (4.0, 2.0));
     }
 
     #[test]

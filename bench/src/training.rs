@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 
 use crate::figure::Settings;
-use crate::pairs::compare;
+use crate::pairs::compare_less;
 use crate::row::{Row, load};
 
 /// As the worker starts its executors: glibc keeps its memory.
@@ -29,26 +29,11 @@ pub fn steps(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 
 fn measure(model: &str, threads: &str, blocks: u32) -> anyhow::Result<[Row; 2]> {
     let before = load();
-    let program = std::env::current_exe()?.with_file_name("bonfire-step");
-    ensure!(
-        program.is_file(),
-        "bonfire-step is not there: build it with `cargo build --release -p bonfire-engine`"
-    );
-    let output = Command::new(program)
-        .args([model, &blocks.to_string()])
-        .envs(MALLOC)
-        .env("RAYON_NUM_THREADS", threads)
-        .stdin(Stdio::null())
-        .output()?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "bonfire-step {model}: {error}");
-    let found = read(&String::from_utf8_lossy(&output.stdout))?;
+    let text = step_program(&[model, &blocks.to_string()], threads)?;
+    let found = read(&text)?;
     ensure!(found.len() == blocks as usize, "bonfire-step ended early");
-    // Of milliseconds less is better: the ratio is theirs over ours.
     let beside = |name: String, peer: &str, pairs: Vec<(f64, f64)>| {
-        let inverse: Vec<(f64, f64)> = pairs.iter().map(|(a, b)| (1.0 / a, 1.0 / b)).collect();
-        let mut found = compare(&inverse);
-        (found.ours, found.theirs) = (1.0 / found.ours, 1.0 / found.theirs);
+        let found = compare_less(&pairs);
         Row::beside(name, "ms a step", peer, &found, before.max(load()))
     };
     let bare = found.iter().map(|[ours, bare, _]| (*ours, *bare)).collect();
@@ -62,6 +47,27 @@ fn measure(model: &str, threads: &str, blocks: u32) -> anyhow::Result<[Row; 2]> 
             four,
         ),
     ])
+}
+
+/// What the engine's own program prints, run as an executor would be, with so many threads.
+pub fn step_program(arguments: &[&str], threads: &str) -> anyhow::Result<String> {
+    let program = std::env::current_exe()?.with_file_name("bonfire-step");
+    ensure!(
+        program.is_file(),
+        "bonfire-step is not there: build it with `cargo build --release -p bonfire-engine`"
+    );
+    let output = Command::new(program)
+        .args(arguments)
+        .envs(MALLOC)
+        .env("RAYON_NUM_THREADS", threads)
+        .stdin(Stdio::null())
+        .output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "bonfire-step {arguments:?}: {error}"
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Ours, the bare loop's and four virtual shards' milliseconds, a line a block.

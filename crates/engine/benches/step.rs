@@ -3,6 +3,9 @@
 //!
 //! `bonfire-step MODEL BLOCKS` with mlp, cnn or transformer prints a line a block: milliseconds a step of ours, of the bare
 //! loop and of ours with four virtual shards, measured in turn. `bonfire-bench training T1` starts it and compares.
+//!
+//! `bonfire-step stall BLOCKS DIR` prints a line a checkpoint of 1.2 GB: milliseconds that training lost to it, until it was
+//! in DIR and synced (`bonfire-bench checkpoint C1`).
 // A program for a bench: it prints, and a failure may end it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -11,6 +14,7 @@ mod support;
 
 mod bare;
 
+use std::io::Write;
 use std::time::Instant;
 
 use bonfire_domain::Batch;
@@ -30,6 +34,9 @@ const STEPS: [(&str, u64); 3] = [("mlp", 100), ("cnn", 20), ("transformer", 10)]
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let (name, blocks) = (arguments.next(), arguments.next());
+    if let (Some("stall"), Some(blocks), Some(dir)) = (name.as_deref(), &blocks, arguments.next()) {
+        return stall(blocks.parse().unwrap(), dir.as_ref());
+    }
     let steps = STEPS
         .iter()
         .find(|(known, _)| Some(*known) == name.as_deref());
@@ -61,6 +68,39 @@ fn main() {
         if block > 0 {
             println!("{a} {b} {c}");
         }
+    }
+}
+
+/// What checkpoints of a hundred million parameters with both moments cost the training beside them.
+fn stall(blocks: u32, dir: &std::path::Path) {
+    let mut toy = toy("mlp");
+    toy.rows = 32;
+    if let ModelSpec::Mlp { hidden, .. } = &mut toy.spec.model {
+        *hidden = vec![9_600, 9_600];
+    }
+    let mut ours = Ours::new(&toy, 1);
+    ours.step(0);
+    let mut step = 1;
+    for _ in 0..blocks {
+        let calm = time(3, |_| ours.step(1));
+        let began = Instant::now();
+        let snapshot = ours.trainer.snapshot().unwrap();
+        let path = dir.join("checkpoint");
+        let writing = std::thread::spawn(move || {
+            let saved = snapshot().unwrap();
+            let mut file = std::fs::File::create(path).unwrap();
+            file.write_all(&saved.weights).unwrap();
+            file.write_all(&saved.optimizer).unwrap();
+            file.sync_all().unwrap();
+        });
+        let mut steps = 0;
+        while steps == 0 || !writing.is_finished() {
+            ours.step(step);
+            (step, steps) = (step + 1, steps + 1);
+        }
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        writing.join().unwrap();
+        println!("{}", took - calm * f64::from(steps));
     }
 }
 

@@ -4,7 +4,7 @@ use bonfire_domain::Batch;
 use bonfire_domain::dataset::InputShape;
 use bonfire_domain::spec::Spec;
 use burn::optim::GradientsParams;
-use burn::tensor::Device;
+use burn::tensor::{Device, TensorData};
 
 use crate::codec;
 use crate::error::TrainError;
@@ -14,7 +14,9 @@ use crate::net::{Net, NetInput, Pass};
 use crate::objective::{Objective, Target};
 use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
-use crate::trainer::{MetricName, Saved, ShardGradient, StepReport, Trainer, TrainerConfig};
+use crate::trainer::{
+    MetricName, Saved, ShardGradient, Snapshot, StepReport, Trainer, TrainerConfig,
+};
 
 /// Share of the new batch statistics in the running ones.
 const STATISTICS_MOMENTUM: f32 = 0.1;
@@ -267,16 +269,26 @@ impl<N: Net> Trainer for BurnTrainer<N> {
         }
     }
 
-    fn save(&mut self) -> Result<Saved, TrainError> {
-        let floats = module::floats(self.net()?)?;
-        let weights = floats.iter().map(|(path, data)| {
-            let shape = data.shape().iter().copied().collect();
-            (path.as_str(), shape, data.as_bytes())
-        });
-        Ok(Saved {
-            weights: codec::encode_weights(weights)?,
-            optimizer: codec::encode_optimizer(&self.optimizer, &self.layout)?,
-        })
+    fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
+        let floats = module::hold_floats(self.net()?)?;
+        let (optimizer, layout) = (self.optimizer.clone(), self.layout.clone());
+        Ok(Box::new(move || {
+            // The larger part first: what is encoded before the next update needs no copy.
+            let optimizer_bytes = codec::encode_optimizer(&optimizer, &layout)?;
+            drop(optimizer);
+            let floats: Vec<(String, TensorData)> = floats
+                .into_iter()
+                .map(|(path, held)| Ok((path, held()?)))
+                .collect::<Result<_, TrainError>>()?;
+            let weights = floats.iter().map(|(path, data)| {
+                let shape = data.shape().iter().copied().collect();
+                (path.as_str(), shape, data.as_bytes())
+            });
+            Ok(Saved {
+                weights: codec::encode_weights(weights)?,
+                optimizer: optimizer_bytes,
+            })
+        }))
     }
 
     fn load(&mut self, saved: &Saved) -> Result<(), TrainError> {

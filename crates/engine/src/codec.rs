@@ -3,6 +3,7 @@
 //! Source: the safetensors format, <https://huggingface.co/docs/safetensors>. No metadata is written: its order varies.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -94,7 +95,7 @@ pub(crate) fn decode_optimizer(
         for entry in name.iter().flat_map(|_| &layout.trained) {
             let name = state_name(entry, name.unwrap_or_default());
             let values = file.take(&name, Dtype::F32, &entry.shape)?;
-            let places = state.iter_mut().skip(entry.range.start);
+            let places = Arc::make_mut(state).iter_mut().skip(entry.range.start);
             for (place, value) in places.zip(values.as_chunks::<4>().0) {
                 *place = f32::from_le_bytes(*value);
             }

@@ -28,4 +28,6 @@ pub use device::{DeviceDescription, check_device, devices};
 pub use error::{DeviceError, SavedError, TrainError};
 pub use numerics::numerics_class;
 pub use schedule::learning_rate;
-pub use trainer::{MetricName, OnDevice, Saved, ShardGradient, StepReport, Trainer, TrainerConfig};
+pub use trainer::{
+    MetricName, OnDevice, Saved, ShardGradient, Snapshot, StepReport, Trainer, TrainerConfig,
+};

@@ -189,11 +189,15 @@ impl<F: FnMut(Range<usize>, &mut [f32])> ModuleMapper for InPlace<F> {
     }
 }
 
-/// Every float of the module by path.
+/// A float of a module as it was, to be read later and anywhere.
+pub(crate) type Held = Box<dyn FnOnce() -> Result<TensorData, TrainError> + Send>;
+
+/// Every float of the module by path, as it is now. What is trained is not copied before it is read or changed; running
+/// statistics, which clones of a module share, are copied at once.
 ///
 /// # Errors
 /// [`TrainError::Backend`] where the device cannot be read.
-pub(crate) fn floats<M: Module>(module: &M) -> Result<BTreeMap<String, TensorData>, TrainError> {
+pub(crate) fn hold_floats<M: Module>(module: &M) -> Result<BTreeMap<String, Held>, TrainError> {
     let mut collect = Collect {
         path: Vec::new(),
         found: Ok(BTreeMap::new()),
@@ -204,7 +208,7 @@ pub(crate) fn floats<M: Module>(module: &M) -> Result<BTreeMap<String, TensorDat
 
 struct Collect {
     path: Vec<String>,
-    found: Result<BTreeMap<String, TensorData>, TrainError>,
+    found: Result<BTreeMap<String, Held>, TrainError>,
 }
 
 impl ModuleVisitor for Collect {
@@ -215,14 +219,22 @@ impl ModuleVisitor for Collect {
         self.path.pop();
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Ok(found) = &mut self.found {
-            match read(param.transform_for_save().val()) {
-                Ok(data) => {
-                    found.insert(self.path.join("."), data);
+        let Ok(found) = &mut self.found else {
+            return;
+        };
+        let tensor = param.transform_for_save().val().inner();
+        let held: Held = if param.is_require_grad() {
+            Box::new(move || read(tensor))
+        } else {
+            match read(tensor) {
+                Ok(data) => Box::new(move || Ok(data)),
+                Err(error) => {
+                    self.found = Err(error);
+                    return;
                 }
-                Err(error) => self.found = Err(error),
             }
-        }
+        };
+        found.insert(self.path.join("."), held);
     }
 }
 

@@ -4,22 +4,23 @@
 //! <https://arxiv.org/abs/1412.6980> (with its section 2 reordering, as burn has it); Sutskever et al. 2013 for momentum.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bonfire_domain::spec::{OptimizerKind, OptimizerSpec};
 use rayon::prelude::*;
 
 use crate::flat::{CHUNK, is_parallel};
 
-/// State of the optimiser for a flat vector of parameters.
+/// State of the optimiser for a flat vector of parameters. A clone shares the state until the next step, which then copies it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Optimizer {
     spec: OptimizerSpec,
     /// Steps taken.
     pub time: u64,
     /// Velocity (sgd with momentum) or first moment, shape `[parameters]`; empty where there is none.
-    pub first: Vec<f32>,
+    pub first: Arc<Vec<f32>>,
     /// Second moment (adam, adamw), shape `[parameters]`; empty where there is none.
-    pub second: Vec<f32>,
+    pub second: Arc<Vec<f32>>,
 }
 
 /// One step's constants, rounded to f32 where burn rounds them.
@@ -61,8 +62,8 @@ impl Optimizer {
         Optimizer {
             spec: *spec,
             time: 0,
-            first: vec![0.0; first],
-            second: vec![0.0; second],
+            first: Arc::new(vec![0.0; first]),
+            second: Arc::new(vec![0.0; second]),
         }
     }
 
@@ -109,8 +110,8 @@ impl Optimizer {
         };
         Update {
             rule,
-            first: &mut self.first,
-            second: &mut self.second,
+            first: Arc::make_mut(&mut self.first).as_mut_slice(),
+            second: Arc::make_mut(&mut self.second).as_mut_slice(),
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn train_step(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trainer::{MetricName, Saved};
+    use crate::trainer::{MetricName, Saved, Snapshot};
 
     /// Writes the calls down; a batch's rows are its gradient.
     #[derive(Default)]
@@ -96,7 +96,7 @@ mod tests {
         ) -> Result<Vec<(MetricName, f64)>, TrainError> {
             Ok(Vec::new())
         }
-        fn save(&mut self) -> Result<Saved, TrainError> {
+        fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
             Err(TrainError::Backend("nothing to save".to_owned()))
         }
         fn load(&mut self, _saved: &Saved) -> Result<(), TrainError> {

@@ -86,11 +86,20 @@ pub trait Trainer: Send {
         next: &mut dyn FnMut(&mut Batch) -> bool,
     ) -> Result<Vec<(MetricName, f64)>, TrainError>;
 
-    /// Weights and optimiser state; equal states give equal bytes.
+    /// Weights and optimiser state as they are now, to be encoded later, on any thread, while training goes on. What the
+    /// next steps would overwrite before it was read is copied by them.
     ///
     /// # Errors
-    /// [`TrainError::Backend`] where the device cannot be read.
-    fn save(&mut self) -> Result<Saved, TrainError>;
+    /// [`TrainError::Backend`] where the device cannot be read, now or when it is encoded.
+    fn snapshot(&mut self) -> Result<Snapshot, TrainError>;
+
+    /// A snapshot that is encoded at once; equal states give equal bytes.
+    ///
+    /// # Errors
+    /// As [`Trainer::snapshot`].
+    fn save(&mut self) -> Result<Saved, TrainError> {
+        self.snapshot()?()
+    }
 
     /// Takes over what [`Trainer::save`] gave. Everything is checked before anything is changed.
     ///
@@ -157,6 +166,9 @@ pub struct StepReport {
     /// The other metrics on the step's batch, as the model was before the step, when asked for.
     pub metrics: Vec<(MetricName, f64)>,
 }
+
+/// Encodes the state of the step boundary it was taken at.
+pub type Snapshot = Box<dyn FnOnce() -> Result<Saved, TrainError> + Send>;
 
 /// A model at a step boundary, as two safetensors files.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -53,6 +53,27 @@ fn check_resume(toy: &Toy) {
 }
 
 #[test]
+fn a_snapshot_is_of_its_step_however_late_it_is_read() {
+    let _alone = alone();
+    for toy in every_model() {
+        for optimizer in [OptimizerKind::Adamw, OptimizerKind::Sgd] {
+            let toy = toy.clone().with_optimizer(optimizer, 0.9);
+            let mut trainer = toy.build();
+            toy.train(&mut *trainer, 0..3, 1);
+            let expected = saved(&mut *trainer);
+            let snapshot = trainer.snapshot().unwrap();
+            toy.train(&mut *trainer, 3..6, 1);
+            let read = std::thread::spawn(move || snapshot().unwrap());
+            let reports = toy.train(&mut *trainer, 6..12, 1);
+            assert!(read.join().unwrap() == expected, "{toy:?}");
+            assert_eq!(reports.len(), 6);
+            let straight = straight(&toy, 1);
+            assert!(saved(&mut *trainer) == straight.0, "it changed: {toy:?}");
+        }
+    }
+}
+
+#[test]
 fn every_model_and_optimizer_resumes_exactly() {
     let _alone = alone();
     for toy in every_model() {

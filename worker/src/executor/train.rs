@@ -291,10 +291,10 @@ impl<'a> Training<'a> {
         Ok(Evaluation { metrics, value })
     }
 
-    /// Copies the state out and writes it in the background; at most one is being written.
+    /// Takes the state as it is and writes it in the background, training on meanwhile; at most one is being written.
     fn write(&mut self, evaluation: Evaluation) -> Result<(), AttemptEnd> {
         self.finish_writing()?;
-        let state = self.trainer.save().map_err(of_train_error)?;
+        let snapshot = self.trainer.snapshot().map_err(of_train_error)?;
         let (trial, attempt) = self.trial.id();
         let (step, epoch) = (self.step, self.step / self.steps_per_epoch);
         let mut metrics = evaluation.metrics;
@@ -317,6 +317,7 @@ impl<'a> Training<'a> {
         let writing = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
+                let state = snapshot().map_err(std::io::Error::other)?;
                 let (manifest, chunks) = saved::write(&dir, manifest, &state)?;
                 let manifest = Some(manifest);
                 let written = Written {
