@@ -4,6 +4,7 @@ mod checkpoint;
 mod dataset;
 mod fleet;
 mod serve;
+mod sim;
 mod sweep;
 mod trial;
 
@@ -15,6 +16,7 @@ pub use checkpoint::{CheckpointVerb, ExportWeights};
 pub use dataset::{AddFiles, DatasetVerb};
 pub use fleet::FleetVerb;
 pub use serve::{Coordinator, Slots, Up, Worker};
+pub use sim::Sim;
 pub use sweep::{Cancel, ExportFormat, ExportSweep, Submit, SweepVerb, Top};
 pub use trial::{ForkTrial, Metrics, TrialVerb};
 
@@ -136,6 +138,11 @@ pub enum Verb {
     /// Submit, watch and control sweeps
     #[command(after_help = "Example:\n  bonfire sweep list", subcommand)]
     Sweep(SweepVerb),
+    /// Run a sweep against a table of known results, on a virtual clock
+    #[command(
+        after_help = "Examples:\n  bonfire sim space.yaml --table results.parquet --workers 64\n  bonfire sim space.yaml --table results.parquet --workers 512 --mtbf 2h --seed 3 -o json"
+    )]
+    Sim(Sim),
     /// Look at trials, and stop, resume or fork them
     #[command(after_help = "Example:\n  bonfire trial list last", subcommand)]
     Trial(TrialVerb),
@@ -279,6 +286,14 @@ mod tests {
             true,
         );
         check("bonfire worker --slots none", false);
+        check(
+            "bonfire sim a.yaml --table t.parquet --workers 512 --mtbf 2h -o json",
+            true,
+        );
+        check("bonfire sim a.yaml", false);
+        check("bonfire sim a.yaml --table t.parquet --workers 0", false);
+        check("bonfire sim a.yaml --table t.parquet --mtbf soon", false);
+        check("bonfire sim a.yaml --table t.parquet --mtbf 999ms", false);
         check("bonfire frobnicate", false);
     }
 
