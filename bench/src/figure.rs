@@ -1,6 +1,7 @@
 //! Which figures there are, by group and id.
 
 use crate::row::Row;
+use crate::search::{parallel, tables};
 use crate::{checkpoint, dispatch, footprint, tracker};
 
 /// How much is measured.
@@ -42,6 +43,16 @@ const FIGURES: &[Figure] = &[
         group: "footprint",
         id: "B1",
         measure: footprint::footprint,
+    },
+    Figure {
+        group: "search",
+        id: "H1",
+        measure: tables::regret,
+    },
+    Figure {
+        group: "search",
+        id: "H4",
+        measure: parallel::parallel,
     },
 ];
 
@@ -99,7 +110,7 @@ mod tests {
 
     #[test]
     fn groups_and_ids_are_chosen() {
-        check(None, &[], Ok(&["D1", "D3", "C1", "M1", "B1"]));
+        check(None, &[], Ok(&["D1", "D3", "C1", "M1", "B1", "H1", "H4"]));
         check(Some("dispatch"), &[], Ok(&["D1", "D3"]));
         check(Some("dispatch"), &["D3"], Ok(&["D3"]));
         check(
@@ -110,7 +121,7 @@ mod tests {
         check(
             Some("nothing"),
             &[],
-            Err("dispatch, checkpoint, tracker, footprint"),
+            Err("dispatch, checkpoint, tracker, footprint, search"),
         );
     }
 }

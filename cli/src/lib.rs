@@ -111,6 +111,8 @@ async fn act(cli: &Cli) -> Outcome {
         Verb::Checkpoint(verb) => checkpoint::act(global, verb).await,
         Verb::Dataset(verb) => dataset::act(global, verb).await,
         Verb::Fleet(verb) => fleet::act(global, verb).await,
-        Verb::Sim(_) | Verb::Schema(_) | Verb::Completions { .. } | Verb::Executor => Ok(Exit::Done),
+        Verb::Sim(_) | Verb::Schema(_) | Verb::Completions { .. } | Verb::Executor => {
+            Ok(Exit::Done)
+        }
     }
 }

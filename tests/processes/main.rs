@@ -4,3 +4,4 @@
 mod kills;
 mod refusals;
 mod run;
+mod sim;

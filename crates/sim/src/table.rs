@@ -138,8 +138,10 @@ impl Table {
         let conditional = parameters.iter().any(|p| !p.when.is_empty());
         let mut keys: Vec<Option<Vec<u32>>> =
             vec![Some(Vec::with_capacity(parameters.len())); found.rows()];
-        for ((parameter, cells), (_, codes)) in
-            parameters.iter().zip(&found.parameters).zip(&mut self.codes)
+        for ((parameter, cells), (_, codes)) in parameters
+            .iter()
+            .zip(&found.parameters)
+            .zip(&mut self.codes)
         {
             let mut outside: BTreeMap<ByValue, ()> = BTreeMap::new();
             for (key, cell) in keys.iter_mut().zip(*cells) {

@@ -76,6 +76,8 @@ pub struct Leader {
     contacts: BTreeMap<WorkerId, Contact>,
     /// Sweeps whose sampler is at work.
     suggesting: BTreeSet<SweepId>,
+    /// For each open sweep, whether its sampler looks at results.
+    looking: BTreeMap<SweepId, bool>,
     /// When a trial that failed or was lost may start again.
     not_before: BTreeMap<TrialId, Now>,
     /// Blobs are being deleted.
@@ -91,6 +93,7 @@ impl Leader {
             pending: BTreeMap::new(),
             contacts: BTreeMap::new(),
             suggesting: BTreeSet::new(),
+            looking: BTreeMap::new(),
             not_before: BTreeMap::new(),
             deleting: false,
         };
@@ -208,6 +211,10 @@ impl Leader {
             }],
             Effect::TrialReady { trial, tries } => {
                 self.back_off(time, trial, tries);
+                vec![]
+            }
+            Effect::SweepEnded { sweep } => {
+                self.looking.remove(&sweep);
                 vec![]
             }
             Effect::TrialEnded { trial } => {

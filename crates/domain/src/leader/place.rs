@@ -1,6 +1,6 @@
 //! Filling slots: waiting trials first, then promotions, then new trials from the sampler.
 
-use bonfire_search::SchedulerKind;
+use bonfire_search::{Sampler, SchedulerKind};
 
 use super::{Action, Leader, Pending, Time};
 use crate::cluster::{Cluster, Sweep, SweepState, WorkerState};
@@ -22,6 +22,8 @@ impl Leader {
         let mut load = self.load(cluster);
         let mut actions = Vec::new();
         for sweep in open {
+            let looking = self.looking.entry(sweep.id);
+            looking.or_insert_with(|| looks_at_results(sweep));
             actions.extend(self.finish_if_over(time, sweep));
             if sweep.state == SweepState::Running {
                 actions.extend(self.fill(time, cluster, sweep, &mut load));
@@ -55,11 +57,15 @@ impl Leader {
     }
 
     /// Whether slots of this sweep may hold a trial ahead of need: its sampler does not look at results and nothing pauses.
-    fn runs_ahead(sweep: &Sweep) -> bool {
+    fn runs_ahead(&self, sweep: &Sweep) -> bool {
         match &sweep.spec.search {
             None => false,
-            Some(search) => matches!(search.scheduler, SchedulerKind::None),
+            Some(search) => search.scheduler == SchedulerKind::None && !self.looks(sweep),
         }
+    }
+
+    fn looks(&self, sweep: &Sweep) -> bool {
+        self.looking.get(&sweep.id).copied().unwrap_or(true)
     }
 
     /// The places this sweep can use now, or why there is none.
@@ -78,7 +84,7 @@ impl Leader {
             cluster,
             &sweep.spec,
             load,
-            Self::runs_ahead(sweep),
+            self.runs_ahead(sweep),
             reachable,
         )
     }
@@ -93,7 +99,7 @@ impl Leader {
         let Ok(mut places) = self.places(cluster, sweep, load) else {
             return vec![];
         };
-        if Self::runs_ahead(sweep) {
+        if self.runs_ahead(sweep) {
             // Both places of an empty slot may be filled in one turn.
             let empty: Vec<Place> = places
                 .iter()
@@ -179,14 +185,19 @@ impl Leader {
 
     /// Asks the sampler for as many trials as there is room for; one question at a time.
     fn ask(&mut self, sweep: &Sweep, free: usize, capacity: usize, waiting: u32) -> Vec<Action> {
-        let ahead = if Self::runs_ahead(sweep) {
+        let ahead = if self.runs_ahead(sweep) {
             capacity.saturating_mul(2)
         } else {
             0
         };
         let wanted = (free + ahead).saturating_sub(waiting as usize) as u32;
         let count = wanted.min(sweep.room()).min(self.config.suggest_max);
-        let creating = |p: &Pending| p.creates == Some(sweep.id);
+        // A sampler that looks at results waits for those that are on their way into the log.
+        let looks = self.looks(sweep);
+        let creating = |p: &Pending| {
+            let ends = || p.ends.iter().any(|(trial, _)| trial.sweep == sweep.id);
+            p.creates == Some(sweep.id) || (looks && ends())
+        };
         if count == 0 || self.suggesting.contains(&sweep.id) || self.pending.values().any(creating)
         {
             return vec![];
@@ -204,6 +215,15 @@ impl Leader {
     pub fn is_suggesting(&self, sweep: SweepId) -> bool {
         self.suggesting.contains(&sweep)
     }
+}
+
+/// Whether the sampler of a sweep looks at results; no sampler looks at nothing.
+fn looks_at_results(sweep: &Sweep) -> bool {
+    let Some(search) = &sweep.spec.search else {
+        return false;
+    };
+    let (space, goal) = (search.space.clone(), sweep.spec.objective.goal);
+    Sampler::new(search.sampler, space, goal, search.seed).is_ok_and(|s| s.looks_at_results())
 }
 
 /// The first place of the numerics class the trial ran in before, else the first.

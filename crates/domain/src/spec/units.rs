@@ -107,8 +107,9 @@ impl std::str::FromStr for Millis {
 
     fn from_str(text: &str) -> Result<Millis, String> {
         let ms = duration(text).and_then(|ms| u64::try_from(ms).ok());
-        ms.map(Millis)
-            .ok_or_else(|| "write a duration of at most ten years, such as 90s, 30m or 2h".to_owned())
+        ms.map(Millis).ok_or_else(|| {
+            "write a duration of at most ten years, such as 90s, 30m or 2h".to_owned()
+        })
     }
 }
 

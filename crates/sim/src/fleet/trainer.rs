@@ -4,12 +4,15 @@ use bonfire_domain::checkpoint::Checkpoint;
 use bonfire_domain::fault::{AttemptEnd, Failure};
 use bonfire_domain::order::StartOrder;
 use bonfire_domain::session::ExecutorEvent;
-use bonfire_domain::spec::{Period, Spec};
+use bonfire_domain::spec::{Period, Spec, Trials};
 use bonfire_domain::{Attempt, TrialId, WallMs};
 use bonfire_search::{Goal, Scheduler, SchedulerKind};
 
 use crate::table::curve::exponent;
 use crate::table::{Row, Table};
+
+/// Units of a trial whose length nobody says, where a scheduler looks at each.
+const UNITS: u32 = 100;
 
 /// Turns orders into runs and runs into what an executor says.
 pub(super) struct Trainer {
@@ -63,8 +66,11 @@ impl Run {
 impl Trainer {
     /// `faults`: workers fail, so that checkpoints on the way count.
     pub fn new(spec: &Spec, table: Table, faults: bool) -> Trainer {
-        let spec = spec.clone();
-        let kind = spec.search.as_ref().map_or(SchedulerKind::None, |s| s.scheduler);
+        let spec = trained_by_the_fleet(spec, table.curve_units);
+        let kind = spec
+            .search
+            .as_ref()
+            .map_or(SchedulerKind::None, |s| s.scheduler);
         let units = spec.budget();
         let is_watched = kind != SchedulerKind::None;
         let rungs = Scheduler::new(kind, Goal::Minimize, units).map(|s| s.rungs());
@@ -82,7 +88,7 @@ impl Trainer {
         }
     }
 
-    /// The spec as the fleet has it.
+    /// The spec as the fleet has it: one that it trains.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -137,10 +143,12 @@ impl Trainer {
         }
         let diverges = |unit: &u64| self.value(run, *unit).is_some_and(|v| !v.is_finite());
         let end = (first..=run.until).find(diverges).unwrap_or(run.until);
-        let saved = fails_ms.filter(|fails| run.reached_ms(end) > *fails).and_then(|fails| {
-            let is_saved = |unit: &u64| self.is_saved(*unit) && run.reached_ms(*unit) <= fails;
-            (first..end).rev().find(is_saved)
-        });
+        let saved = fails_ms
+            .filter(|fails| run.reached_ms(end) > *fails)
+            .and_then(|fails| {
+                let is_saved = |unit: &u64| self.is_saved(*unit) && run.reached_ms(*unit) <= fails;
+                (first..end).rev().find(is_saved)
+            });
         saved.unwrap_or(end)
     }
 
@@ -216,4 +224,21 @@ impl Trainer {
         }
         (events, !is_over)
     }
+}
+
+/// Workers answer for external trials, and a trial without a length of its own is as long as the longest curve; one unit where
+/// nobody looks before its end.
+fn trained_by_the_fleet(spec: &Spec, curve_units: usize) -> Spec {
+    let mut spec = spec.clone();
+    let has_no_length = spec.is_external() && spec.train.epochs == u32::MAX;
+    spec.trials = Trials::Fleet;
+    if has_no_length {
+        let scheduler = spec.search.as_ref().map(|search| search.scheduler);
+        spec.train.epochs = match (scheduler, u32::try_from(curve_units)) {
+            (None | Some(SchedulerKind::None), _) => 1,
+            (_, Ok(units)) if units > 0 => units,
+            _ => UNITS,
+        };
+    }
+    spec
 }

@@ -1,9 +1,9 @@
 //! A simulated worker of one slot: the real session, a run on the virtual clock, and when it fails.
 
+use bonfire_domain::WorkerId;
 use bonfire_domain::order::{SlotFacts, WorkerFacts};
 use bonfire_domain::session::{Session, SessionConfig};
 use bonfire_domain::spec::{DeviceSpec, Spec};
-use bonfire_domain::WorkerId;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 

@@ -16,7 +16,8 @@ impl Table {
     /// median + (metric - median) * r^a, at share r = unit / units, with the configuration's own `exponent` a.
     pub(crate) fn value(&self, row: &Row, exponent: f64, unit: u64, units: u64) -> f64 {
         if let Some(curve) = &row.curve {
-            let reached = (curve.len() as u128 * u128::from(unit)).div_ceil(u128::from(units.max(1)));
+            let reached =
+                (curve.len() as u128 * u128::from(unit)).div_ceil(u128::from(units.max(1)));
             let at = (reached as usize).clamp(1, curve.len()) - 1;
             return curve[at];
         }
@@ -36,7 +37,10 @@ pub(crate) fn exponent(configuration: &Assignment) -> f64 {
         .map(|(name, value)| format!("{name}={}\n", plain(value)))
         .collect();
     let Digest(bytes) = Digest::of(lines.as_bytes());
-    let first = bytes.iter().take(8).fold(0, |bits, b| bits << 8 | u64::from(*b));
+    let first = bytes
+        .iter()
+        .take(8)
+        .fold(0, |bits, b| bits << 8 | u64::from(*b));
     let fraction = (first >> 11) as f64 / (1_u64 << 53) as f64;
     EXPONENT_MIN + (EXPONENT_MAX - EXPONENT_MIN) * fraction
 }
