@@ -52,10 +52,10 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.sampler.kind",
         Shape::Choice {
-            words: &["auto", "grid", "random", "sobol"],
-            later: &["tpe", "gp", "cmaes", "nsga2", "evolution", "bohb", "halton"],
+            words: &["auto", "grid", "random", "sobol", "tpe"],
+            later: &["gp", "cmaes", "nsga2", "evolution", "bohb", "halton"],
         },
-        "who picks the next values; auto is sobol",
+        "who picks the next values; auto chooses by the space and the trials so far",
         |s| {
             of(s, |search| {
                 let name = match search.sampler {
@@ -63,6 +63,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     SamplerKind::Grid => "grid",
                     SamplerKind::Random => "random",
                     SamplerKind::Sobol => "sobol",
+                    SamplerKind::Tpe => "tpe",
                 };
                 Datum::Text(name.into())
             })
@@ -73,6 +74,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     "grid" => SamplerKind::Grid,
                     "random" => SamplerKind::Random,
                     "sobol" => SamplerKind::Sobol,
+                    "tpe" => SamplerKind::Tpe,
                     _ => SamplerKind::Auto,
                 }
             })
