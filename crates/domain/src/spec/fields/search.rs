@@ -19,7 +19,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.objective.metric",
         Shape::Text,
-        "what is compared, such as valid.accuracy; by default what suits the task",
+        "what is compared, such as valid.accuracy; by default what suits the task (external: value)",
         |s| of(s, |_| Datum::Text(s.objective.metric.clone())),
         |s, v| v.text().clone_into(&mut s.objective.metric),
     ),
@@ -126,7 +126,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.scheduler.min",
         Shape::whole(1, 1_000_000),
-        "epochs before a trial may be stopped",
+        "epochs before a trial may be stopped (external: --at)",
         |s| {
             of(s, |search| match search.scheduler {
                 SchedulerKind::Asha { min, .. } | SchedulerKind::Median { min, .. } => {
@@ -149,7 +149,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.scheduler.max",
         Shape::whole(1, 1_000_000),
-        "epochs of the last rung; train.epochs by default",
+        "epochs of the last rung; train.epochs by default (external: required)",
         |s| {
             of(s, |search| match search.scheduler {
                 SchedulerKind::Asha { max, .. } => Datum::of_u64(max),
