@@ -18,7 +18,7 @@ pub use fleet::FleetVerb;
 pub use serve::{Coordinator, Slots, Up, Worker};
 pub use sim::Sim;
 pub use sweep::{Cancel, ExportFormat, ExportSweep, Submit, SweepVerb, Top};
-pub use trial::{ForkTrial, Metrics, TrialVerb};
+pub use trial::{Ask, ForkTrial, Metrics, Tell, TrialVerb};
 
 /// One binary that turns a heap of machines into a training fleet.
 #[derive(Debug, Parser)]
@@ -143,7 +143,7 @@ pub enum Verb {
         after_help = "Examples:\n  bonfire sim space.yaml --table results.parquet --workers 64\n  bonfire sim space.yaml --table results.parquet --workers 512 --mtbf 2h --seed 3 -o json"
     )]
     Sim(Sim),
-    /// Look at trials, and stop, resume or fork them
+    /// Look at trials, stop, resume or fork them, ask for them and tell what became of them
     #[command(after_help = "Example:\n  bonfire trial list last", subcommand)]
     Trial(TrialVerb),
     /// Look at checkpoints, verify and export them
@@ -280,6 +280,27 @@ mod tests {
         check("bonfire -o json sweep list --data x", true);
         check("bonfire sweep list -o xml", false);
         check("bonfire trial fork a/1 --set optimizer.lr=1", true);
+        check("bonfire trial ask last -o json", true);
+        check(
+            "bonfire trial tell a/1 --attempt 1 --value -1e-3 --at 2",
+            true,
+        );
+        check(
+            "bonfire trial tell a/1 --attempt 1 --failed --reason x",
+            true,
+        );
+        check("bonfire trial tell a/1 --value 1", false);
+        check("bonfire trial tell a/1 --attempt 1", false);
+        check("bonfire trial tell a/1 --attempt 1 --at 2", false);
+        check(
+            "bonfire trial tell a/1 --attempt 1 --value 1 --failed",
+            false,
+        );
+        check(
+            "bonfire trial tell a/1 --attempt 1 --value 1 --reason x",
+            false,
+        );
+        check("bonfire trial tell a/1 --attempt 1 --value one", false);
         check("bonfire schema nothing", false);
         check(
             "bonfire worker --coordinator a:1,b:2 --token-file t --slots auto --labels zone=a,kind=b",

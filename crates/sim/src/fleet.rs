@@ -283,6 +283,8 @@ impl TableFleet {
             Action::DeleteBlobs { chunks } => {
                 self.inbox.push_back(Input::BlobsDeleted { chunks });
             }
+            // Nobody asks here: workers answer for external trials.
+            Action::Answer { .. } => {}
         }
     }
 

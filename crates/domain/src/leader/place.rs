@@ -11,21 +11,26 @@ use crate::placement::{Load, Skip, decide_places};
 impl Leader {
     /// Does everything that can be done now: ends sweeps, starts, promotes and asks for trials.
     pub(super) fn work(&mut self, time: Time, cluster: &Cluster) -> Vec<Action> {
+        let mut actions = self.turn_away(cluster);
         let mut open: Vec<&Sweep> = cluster
             .sweeps()
             .filter(|s| !s.state.is_terminal())
             .collect();
         if open.is_empty() {
-            return vec![];
+            return actions;
         }
         open.sort_by_key(|s| (-i32::from(s.spec.resources.priority), s.id));
         let mut load = self.load(cluster);
-        let mut actions = Vec::new();
         for sweep in open {
             let looking = self.looking.entry(sweep.id);
             looking.or_insert_with(|| looks_at_results(sweep));
             actions.extend(self.finish_if_over(time, sweep));
-            if sweep.state == SweepState::Running {
+            if sweep.state != SweepState::Running {
+                continue;
+            }
+            if sweep.spec.is_external() {
+                actions.extend(self.serve(time, sweep));
+            } else {
                 actions.extend(self.fill(time, cluster, sweep, &mut load));
             }
         }
@@ -183,7 +188,7 @@ impl Leader {
         actions
     }
 
-    /// Asks the sampler for as many trials as there is room for; one question at a time.
+    /// Asks for as many trials as there are places for.
     fn ask(&mut self, sweep: &Sweep, free: usize, capacity: usize, waiting: u32) -> Vec<Action> {
         let ahead = if self.runs_ahead(sweep) {
             capacity.saturating_mul(2)
@@ -191,6 +196,11 @@ impl Leader {
             0
         };
         let wanted = (free + ahead).saturating_sub(waiting as usize) as u32;
+        self.request_trials(sweep, wanted)
+    }
+
+    /// Asks the sampler for trials, as many as the sweep has room for; one question at a time.
+    pub(super) fn request_trials(&mut self, sweep: &Sweep, wanted: u32) -> Vec<Action> {
         let count = wanted.min(sweep.room()).min(self.config.suggest_max);
         // A sampler that looks at results waits for those that are on their way into the log.
         let looks = self.looks(sweep);
