@@ -1,6 +1,7 @@
 //! Which figures there are, by group and id.
 
 use crate::row::Row;
+use crate::search::{parallel, tables};
 use crate::{checkpoint, dispatch, footprint, tracker, training};
 
 /// How much is measured.
@@ -47,6 +48,16 @@ const FIGURES: &[Figure] = &[
         group: "footprint",
         id: "B1",
         measure: footprint::footprint,
+    },
+    Figure {
+        group: "search",
+        id: "H1",
+        measure: tables::regret,
+    },
+    Figure {
+        group: "search",
+        id: "H4",
+        measure: parallel::parallel,
     },
 ];
 
@@ -104,7 +115,7 @@ mod tests {
 
     #[test]
     fn groups_and_ids_are_chosen() {
-        check(None, &[], Ok(&["D1", "D3", "T1", "C1", "M1", "B1"]));
+        check(None, &[], Ok(&["D1", "D3", "T1", "C1", "M1", "B1", "H1", "H4"]));
         check(Some("dispatch"), &[], Ok(&["D1", "D3"]));
         check(Some("dispatch"), &["D3"], Ok(&["D3"]));
         check(
@@ -115,7 +126,7 @@ mod tests {
         check(
             Some("nothing"),
             &[],
-            Err("dispatch, training, checkpoint, tracker, footprint"),
+            Err("dispatch, training, checkpoint, tracker, footprint, search"),
         );
     }
 }

@@ -12,15 +12,19 @@ pub struct Peer {
     script: PathBuf,
 }
 
+/// The folder of peers and tables: `$BONFIRE_SHARED`, else `../shared`.
+pub fn shared() -> PathBuf {
+    std::env::var_os("BONFIRE_SHARED").map_or_else(|| PathBuf::from("../shared"), PathBuf::from)
+}
+
 impl Peer {
     /// `peers/SCRIPT` in `$BONFIRE_SHARED`, else in `../shared`, for the environment `venv` below `$PEERS`, else below
     /// `~/.cache/bonfire-peers`. `None` where one of them is not there.
     pub fn find(script: &str, venv: &str) -> Option<Peer> {
         let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let shared = set("BONFIRE_SHARED").unwrap_or_else(|| PathBuf::from("../shared"));
         let home = || set("HOME").map(|home| home.join(".cache/bonfire-peers"));
         let environments = set("PEERS").or_else(home)?;
-        let found = Peer::at(&shared, &environments, script, venv);
+        let found = Peer::at(&shared(), &environments, script, venv);
         if found.is_none() {
             eprintln!("  no peer: {script} or its environment {venv} is not there");
         }

@@ -4,6 +4,7 @@ mod checkpoint;
 mod dataset;
 mod fleet;
 mod serve;
+mod sim;
 mod sweep;
 mod trial;
 
@@ -15,8 +16,9 @@ pub use checkpoint::{CheckpointVerb, ExportWeights};
 pub use dataset::{AddFiles, DatasetVerb};
 pub use fleet::FleetVerb;
 pub use serve::{Coordinator, Slots, Up, Worker};
+pub use sim::Sim;
 pub use sweep::{Cancel, ExportFormat, ExportSweep, Submit, SweepVerb, Top};
-pub use trial::{ForkTrial, Metrics, TrialVerb};
+pub use trial::{Ask, ForkTrial, Metrics, Tell, TrialVerb};
 
 /// One binary that turns a heap of machines into a training fleet.
 #[derive(Debug, Parser)]
@@ -136,7 +138,12 @@ pub enum Verb {
     /// Submit, watch and control sweeps
     #[command(after_help = "Example:\n  bonfire sweep list", subcommand)]
     Sweep(SweepVerb),
-    /// Look at trials, and stop, resume or fork them
+    /// Run a sweep against a table of known results, on a virtual clock
+    #[command(
+        after_help = "Examples:\n  bonfire sim space.yaml --table results.parquet --workers 64\n  bonfire sim space.yaml --table results.parquet --workers 512 --mtbf 2h --seed 3 -o json"
+    )]
+    Sim(Sim),
+    /// Look at trials, stop, resume or fork them, ask for them and tell what became of them
     #[command(after_help = "Example:\n  bonfire trial list last", subcommand)]
     Trial(TrialVerb),
     /// Look at checkpoints, verify and export them
@@ -273,12 +280,41 @@ mod tests {
         check("bonfire -o json sweep list --data x", true);
         check("bonfire sweep list -o xml", false);
         check("bonfire trial fork a/1 --set optimizer.lr=1", true);
+        check("bonfire trial ask last -o json", true);
+        check(
+            "bonfire trial tell a/1 --attempt 1 --value -1e-3 --at 2",
+            true,
+        );
+        check(
+            "bonfire trial tell a/1 --attempt 1 --failed --reason x",
+            true,
+        );
+        check("bonfire trial tell a/1 --value 1", false);
+        check("bonfire trial tell a/1 --attempt 1", false);
+        check("bonfire trial tell a/1 --attempt 1 --at 2", false);
+        check(
+            "bonfire trial tell a/1 --attempt 1 --value 1 --failed",
+            false,
+        );
+        check(
+            "bonfire trial tell a/1 --attempt 1 --value 1 --reason x",
+            false,
+        );
+        check("bonfire trial tell a/1 --attempt 1 --value one", false);
         check("bonfire schema nothing", false);
         check(
             "bonfire worker --coordinator a:1,b:2 --token-file t --slots auto --labels zone=a,kind=b",
             true,
         );
         check("bonfire worker --slots none", false);
+        check(
+            "bonfire sim a.yaml --table t.parquet --workers 512 --mtbf 2h -o json",
+            true,
+        );
+        check("bonfire sim a.yaml", false);
+        check("bonfire sim a.yaml --table t.parquet --workers 0", false);
+        check("bonfire sim a.yaml --table t.parquet --mtbf soon", false);
+        check("bonfire sim a.yaml --table t.parquet --mtbf 999ms", false);
         check("bonfire frobnicate", false);
     }
 

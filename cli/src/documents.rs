@@ -20,7 +20,8 @@ pub struct MetricPoint {
     pub epoch: f64,
     /// `None` for a value that is not finite.
     pub value: Option<f64>,
-    pub time: String,
+    /// `None` for an intermediate value of an external trial.
+    pub time: Option<String>,
 }
 
 /// An entry of `trial logs ID -o json`.

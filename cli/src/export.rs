@@ -153,7 +153,7 @@ mod tests {
             step,
             epoch: 0.0,
             value: Some(value),
-            time: String::new(),
+            time: Some(String::new()),
         }
     }
 

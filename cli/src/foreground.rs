@@ -73,6 +73,11 @@ impl Ending {
     }
 }
 
+/// How to get a trial of an external sweep.
+pub fn ask_hint(sweep: &str, flags: &str) -> String {
+    format!("its trials are asked for: bonfire trial ask {sweep}{flags}")
+}
+
 impl Foreground {
     /// Reaches a fleet; from here on the signals are ours.
     ///
@@ -99,6 +104,14 @@ impl Foreground {
         self.link.local().is_some()
     }
 
+    /// Lets others ask for trials of the fleet that this process is.
+    pub fn serve_askers(&self, sweep: &str) {
+        if let Some(local) = self.link.local() {
+            local.stay();
+        }
+        self.output.note(&ask_hint(sweep, &self.link.flags()));
+    }
+
     /// Starts workers where this process is the fleet. Sweeps that an earlier process left running are paused first, all
     /// but `keep`, so that they do not take the slots.
     ///
@@ -109,7 +122,8 @@ impl Foreground {
             return Ok(());
         };
         for row in documents::sweeps(&self.link.fleet).await? {
-            if row.state == "running" && Some(row.sweep.as_str()) != keep {
+            let waits = row.state == "running" && !row.external;
+            if waits && Some(row.sweep.as_str()) != keep {
                 let control = ControlSweep {
                     sweep: row.sweep.clone(),
                     action: SweepAction::Pause,

@@ -3,6 +3,7 @@
 //! It calls the other rooms and decides nothing that they could: selectors and states are the fleet's, rows are `data`'s.
 
 mod args;
+mod ask;
 mod checkpoint;
 mod connect;
 mod dataset;
@@ -15,6 +16,7 @@ mod locate;
 mod output;
 mod run;
 mod signals;
+mod sim;
 mod spec_file;
 mod submit;
 mod sweep;
@@ -83,6 +85,7 @@ fn run_verb(cli: &Cli) -> Outcome {
             Output::of(&cli.global).print(&String::from_utf8_lossy(&script));
             return Ok(Exit::Done);
         }
+        Verb::Sim(args) => return sim::sim(&cli.global, args),
         Verb::Schema(args) => return validate::schema(&cli.global, args),
         Verb::Executor => return Err(Failure::wrong("executor must be the first word")),
         _ => {}
@@ -109,6 +112,8 @@ async fn act(cli: &Cli) -> Outcome {
         Verb::Checkpoint(verb) => checkpoint::act(global, verb).await,
         Verb::Dataset(verb) => dataset::act(global, verb).await,
         Verb::Fleet(verb) => fleet::act(global, verb).await,
-        Verb::Schema(_) | Verb::Completions { .. } | Verb::Executor => Ok(Exit::Done),
+        Verb::Sim(_) | Verb::Schema(_) | Verb::Completions { .. } | Verb::Executor => {
+            Ok(Exit::Done)
+        }
     }
 }

@@ -79,7 +79,7 @@ impl LocalCoordinator {
     }
 
     /// From now on others may build on it.
-    fn stay(&self) {
+    pub fn stay(&self) {
         // Mostly there is none.
         let _ = std::fs::remove_file(self.data().join(BRIEF));
     }

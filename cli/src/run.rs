@@ -7,7 +7,7 @@ use bonfire_proto::wire::ControlSweep;
 use crate::args::{Global, Run, Submit};
 use crate::connect::Need;
 use crate::documents;
-use crate::foreground::{Ending, Foreground, Interrupt};
+use crate::foreground::{Ending, Foreground, Interrupt, ask_hint};
 use crate::output::errors::{Exit, Failure, Outcome};
 use crate::output::{json, table, text};
 use crate::spec_file::SpecFile;
@@ -68,7 +68,11 @@ pub async fn submit(global: &Global, args: &Submit) -> Outcome {
             front.output.print(&name);
             if front.is_local() {
                 let flags = front.link.flags();
-                front.output.note(&format!("nothing trains here yet: bonfire sweep resume {name}{flags}, or bonfire up{flags}"));
+                if file.spec.is_external() {
+                    front.output.note(&ask_hint(&name, &flags));
+                } else {
+                    front.output.note(&format!("nothing trains here yet: bonfire sweep resume {name}{flags}, or bonfire up{flags}"));
+                }
             }
             Ok(())
         }
@@ -79,7 +83,10 @@ pub async fn submit(global: &Global, args: &Submit) -> Outcome {
 }
 
 async fn fresh(front: &mut Foreground, file: &SpecFile) -> Result<Ending, Failure> {
-    front.start_workers(None).await?;
+    let external = file.spec.is_external();
+    if !external {
+        front.start_workers(None).await?;
+    }
     let name = create(front, file).await?;
     let limit = file
         .spec
@@ -89,7 +96,18 @@ async fn fresh(front: &mut Foreground, file: &SpecFile) -> Result<Ending, Failur
     front
         .output
         .note(&format!("{name} is submitted to {}", front.link.place()));
-    front.follow(&name, limit, Interrupt::Pause).await
+    if external {
+        front.serve_askers(&name);
+    }
+    front.follow(&name, limit, on_interrupt(external)).await
+}
+
+/// What an asker has is not ours to pause.
+fn on_interrupt(external: bool) -> Interrupt {
+    match external {
+        true => Interrupt::Detach,
+        false => Interrupt::Pause,
+    }
 }
 
 async fn create(front: &mut Foreground, file: &SpecFile) -> Result<String, Failure> {
@@ -128,14 +146,18 @@ pub async fn go_on(front: &mut Foreground, row: &SweepRow) -> Result<Ending, Fai
         let document = documents::sweep(&front.link.fleet, &row.sweep).await?;
         return Ok(Ending::Ended(document));
     }
-    front.start_workers(Some(&row.sweep)).await?;
+    match row.external {
+        true => front.serve_askers(&row.sweep),
+        false => front.start_workers(Some(&row.sweep)).await?,
+    }
     let control = ControlSweep {
         sweep: row.sweep.clone(),
         action: SweepAction::Resume,
     };
     front.link.fleet.control_sweep(control).await?;
     front.output.note(&format!("{} goes on", row.sweep));
-    front.follow(&row.sweep, row.limit, Interrupt::Pause).await
+    let interrupt = on_interrupt(row.external);
+    front.follow(&row.sweep, row.limit, interrupt).await
 }
 
 fn resume_command(args: &Run, front: &Foreground, document: &SweepDocument) -> String {

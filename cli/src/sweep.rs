@@ -11,7 +11,7 @@ use crate::args::{Cancel, Global, LocalArgs, SpecArgs, SweepVerb, Top};
 use crate::connect::{Link, Need};
 use crate::documents;
 use crate::export;
-use crate::foreground::{Foreground, Interrupt};
+use crate::foreground::{Foreground, Interrupt, ask_hint};
 use crate::output::errors::{Exit, Failure, Outcome};
 use crate::output::{Output, json, table, text};
 use crate::run;
@@ -159,9 +159,11 @@ async fn watch_in(front: &mut Foreground, selector: &str) -> Outcome {
             true => json::print(front.output, &document),
             false => front.output.print(&run::leaderboard(&document, usize::MAX)),
         }
-        front
-            .output
-            .note(&format!("nothing works on it now; go on with: {resume}"));
+        let hint = match row.external {
+            true => ask_hint(&row.sweep, &front.link.flags()),
+            false => format!("nothing works on it now; go on with: {resume}"),
+        };
+        front.output.note(&hint);
         return Ok(Exit::Done);
     }
     let ending = front
@@ -213,7 +215,8 @@ async fn resume(global: &Global, selector: &str, local: LocalArgs) -> Outcome {
 
 async fn resume_in(front: &mut Foreground, selector: &str) -> Outcome {
     let row = find(&front.link, selector).await?;
-    if !front.is_local() {
+    // Where the trials are asked for, nothing has to run here.
+    if !front.is_local() || row.external {
         let control = ControlSweep {
             sweep: row.sweep.clone(),
             action: SweepAction::Resume,
@@ -270,8 +273,10 @@ fn preview_text(plan: &Preview) -> String {
             plan.points
                 .map_or_else(|| "continuous".to_owned(), |p| p.to_string()),
         ),
-        ("epochs in all", known(plan.epochs)),
     ];
+    if !plan.rungs.is_empty() {
+        facts.push(("epochs in all", known(plan.epochs)));
+    }
     if plan.epochs != plan.epochs_full {
         facts.push(("without stopping early", known(plan.epochs_full)));
     }

@@ -7,6 +7,7 @@ use bonfire_domain::view::TrialDocument;
 use bonfire_proto::wire::{ControlTrial, Fork};
 
 use crate::args::{ForkTrial, Global, LocalArgs, Metrics, TrialVerb};
+use crate::ask;
 use crate::connect::{Link, Need};
 use crate::documents;
 use crate::foreground::{Foreground, Interrupt};
@@ -24,6 +25,8 @@ pub async fn act(global: &Global, verb: &TrialVerb) -> Outcome {
         TrialVerb::Stop(args) => stop(global, &args.trial).await,
         TrialVerb::Resume(args) => resume(global, &args.trial, args.local).await,
         TrialVerb::Fork(args) => fork(global, args).await,
+        TrialVerb::Ask(args) => ask::ask(global, args).await,
+        TrialVerb::Tell(args) => ask::tell(global, args).await,
         TrialVerb::Why(args) => why(global, &args.trial).await,
     }
 }
@@ -154,7 +157,9 @@ async fn metrics(global: &Global, args: &Metrics) -> Outcome {
                 p.step.to_string(),
                 text::number(p.epoch),
                 text::optional(p.value),
-                table::short_time(&p.time),
+                p.time
+                    .as_deref()
+                    .map_or_else(|| "-".to_owned(), table::short_time),
             ]
         });
         output.print(&table::table(
@@ -302,12 +307,16 @@ async fn ready(front: &mut Foreground, document: &TrialDocument) -> Result<(), F
         ));
         return Err(failure.next(format!("bonfire sweep resume {}{flags}", row.sweep)));
     }
-    front.start_workers(Some(&row.sweep)).await
+    match row.external {
+        true => Ok(()),
+        false => front.start_workers(Some(&row.sweep)).await,
+    }
 }
 
 /// On a fleet that lives the trial goes its own way; else its sweep is followed to the end.
 async fn finish(front: &mut Foreground, document: TrialDocument, done: &str) -> Outcome {
-    if !front.is_local() {
+    let row = sweep::find(&front.link, sweep_of(&document)).await?;
+    if !front.is_local() || row.external {
         match front.output.is_json() {
             true => json::print(front.output, &document),
             false => front
@@ -317,7 +326,6 @@ async fn finish(front: &mut Foreground, document: TrialDocument, done: &str) -> 
         return Ok(Exit::Done);
     }
     front.output.note(&format!("{} {done}", document.row.trial));
-    let row = sweep::find(&front.link, sweep_of(&document)).await?;
     front
         .follow(&row.sweep, row.limit, Interrupt::Pause)
         .await?;

@@ -234,7 +234,7 @@ pub(crate) async fn admit(context: &Context, asked: Admit) -> Result<String, Com
     Ok(name)
 }
 
-async fn find<T: Send + 'static>(
+pub(crate) async fn find<T: Send + 'static>(
     context: &Context,
     look: impl FnOnce(&Cluster) -> Result<T, SelectError> + Send + 'static,
 ) -> Result<T, CommandError> {

@@ -316,6 +316,10 @@ async fn chain(context: &Context, text: &str) -> Result<(Chain, u64), DocumentEr
 
 /// The points of a trial. A fork's series begins as its parent's did.
 async fn metrics(context: &Context, text: &str) -> Result<Document, DocumentError> {
+    if let Some((points, revision)) = told(context, text).await? {
+        let json = encode(&points)?;
+        return Ok(Document { json, revision });
+    }
     let (chain, revision) = chain(context, text).await?;
     let mut found = Vec::new();
     for (trial, upto) in chain {
@@ -350,6 +354,22 @@ async fn metrics(context: &Context, text: &str) -> Result<Document, DocumentErro
         json: json.await?,
         revision,
     })
+}
+
+/// The points of an external trial, which are in the log alone; `None` for a trial of the fleet.
+async fn told(
+    context: &Context,
+    text: &str,
+) -> Result<Option<(Vec<serde_json::Value>, u64)>, DocumentError> {
+    let text = text.to_owned();
+    let read = context.app.read(move |view| {
+        let id = select::trial(view.cluster, &text)?;
+        let external = |s: &bonfire_domain::cluster::Sweep| s.spec.is_external();
+        let told = view.cluster.sweep(id.sweep).is_some_and(external);
+        let points = told.then(|| (view::told(view.cluster, id), view.cluster.applied().0));
+        Ok::<_, DocumentError>(points)
+    });
+    read.await?
 }
 
 fn point(p: &Point) -> serde_json::Value {

@@ -5,6 +5,7 @@
 
 mod accept;
 mod app;
+mod asks;
 mod clock;
 mod commands;
 mod config;

@@ -8,13 +8,18 @@ use crate::tidy::tree::root;
 
 /// The files of `configs/` with this extension, sorted.
 fn configs(extension: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root().join("configs")).unwrap();
+    files(&root().join("configs"), extension)
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == extension))
         .collect();
     found.sort();
-    assert!(!found.is_empty(), "no {extension} file in configs/");
+    let folder = folder.display();
+    assert!(!found.is_empty(), "no {extension} file in {folder}");
     found
 }
 
@@ -35,6 +40,15 @@ fn every_spec_loads_and_finds_its_data() {
         let text = std::fs::read_to_string(&path).unwrap();
         let found = problems(&text, &root().join("configs"));
         assert_eq!(found, None, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_specs_of_examples_load() {
+    let folder = root().join("examples/ask-tell");
+    for path in files(&folder, "yaml") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(problems(&text, &folder), None, "{}", path.display());
     }
 }
 

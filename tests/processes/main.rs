@@ -1,6 +1,8 @@
 //! Real fleets: the binary named by `BONFIRE_BIN`, its coordinator, workers and executors, and what kills them.
 #![allow(clippy::unwrap_used)]
 
+mod ask_tell;
 mod kills;
 mod refusals;
 mod run;
+mod sim;

@@ -29,6 +29,14 @@ pub enum TrialVerb {
         after_help = "Examples:\n  bonfire trial fork digits-k2f/17 --set optimizer.lr=1e-4\n  bonfire trial fork digits-k2f/17@1200 --set optimizer.lr=1e-4"
     )]
     Fork(ForkTrial),
+    /// Get a trial of an external sweep to try, with its parameters
+    #[command(after_help = "Example:\n  bonfire trial ask tune-k2f -o json")]
+    Ask(Ask),
+    /// Say what an external trial came to, or where it stands
+    #[command(
+        after_help = "Examples:\n  bonfire trial tell tune-k2f/17 --attempt 1 --value 0.93\n  bonfire trial tell tune-k2f/17 --attempt 1 --at 3 --value 0.8 -o json\n  bonfire trial tell tune-k2f/17 --attempt 1 --failed --reason 'out of memory'"
+    )]
+    Tell(Tell),
     /// What happened to it, and what it waits for
     #[command(after_help = "Example:\n  bonfire trial why digits-k2f/17")]
     Why(Named),
@@ -38,6 +46,37 @@ pub enum TrialVerb {
 pub struct Named {
     /// A trial: SWEEP/NUMBER, or last
     pub trial: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Ask {
+    /// A sweep: its name, a unique prefix, or last
+    pub sweep: String,
+    /// A number of your own: asked again with it, you get the trial that you have
+    #[arg(long, value_name = "N")]
+    pub request: Option<u64>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Tell {
+    /// A trial: SWEEP/NUMBER, or last
+    pub trial: String,
+    /// The attempt that trial ask gave
+    #[arg(long, value_name = "N")]
+    pub attempt: u32,
+    /// What it came to
+    #[arg(long, value_name = "V", allow_hyphen_values = true)]
+    #[arg(required_unless_present = "failed", conflicts_with = "failed")]
+    pub value: Option<f64>,
+    /// The value is intermediate, after so many units of your own
+    #[arg(long, value_name = "N", requires = "value")]
+    pub at: Option<u64>,
+    /// It came to nothing
+    #[arg(long)]
+    pub failed: bool,
+    /// Why it failed
+    #[arg(long, value_name = "TEXT", requires = "failed")]
+    pub reason: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

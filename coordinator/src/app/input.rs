@@ -1,5 +1,6 @@
 //! The closed set of what can wake the loop.
 
+use super::asking::Reply;
 use bonfire_consensus::LogDone;
 use bonfire_domain::cluster::Cluster;
 use bonfire_domain::command::Command;
@@ -48,6 +49,18 @@ pub(crate) enum Input {
         command: Command,
         reply: oneshot::Sender<Result<Vec<Effect>, AskError>>,
     },
+    /// A client wants a trial of an external sweep.
+    AskTrial {
+        sweep: SweepId,
+        request: u64,
+        waiter: u64,
+        reply: Reply,
+    },
+    /// It does not wait any more.
+    LeaveTrial {
+        request: u64,
+        waiter: u64,
+    },
     /// A quick look at the state, inside the loop.
     Read(Box<dyn FnOnce(&View<'_>) + Send>),
     /// Write what is queued and end.
@@ -84,6 +97,8 @@ pub(crate) enum AskError {
     Refused(Refusal),
     #[error("the coordinator has too much to do: try again")]
     Busy,
+    #[error("the sampler is still at work: ask again")]
+    Slow,
     #[error("this node does not lead")]
     NotLeader,
     #[error("the command is too large: {0}")]

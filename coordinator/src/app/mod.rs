@@ -3,6 +3,7 @@
 //! The loop owns the node and the leader; nothing else touches them. It never waits for a disk, a sampler or a peer:
 //! whatever it wants done is enqueued, and the answer comes back as an input.
 
+mod asking;
 mod attempts;
 mod input;
 mod machine;
@@ -10,6 +11,7 @@ mod node;
 mod suggester;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use bonfire_domain::cluster::Cluster;
@@ -43,6 +45,7 @@ pub(crate) struct App {
     changes: watch::Receiver<u64>,
     condemned: Arc<RwLock<BTreeSet<Digest>>>,
     attempts: Attempts,
+    waiters: Arc<AtomicU64>,
 }
 
 impl App {
@@ -85,6 +88,10 @@ impl App {
             .send(input)
             .await
             .map_err(|_| AskError::Stopping)
+    }
+
+    fn next_waiter(&self) -> u64 {
+        self.waiters.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Follows the index of what is applied.

@@ -1,5 +1,7 @@
 //! The loop's thread: inputs in, one turn at a time, until it is told to stop or the log fails.
 
+mod act;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
 
@@ -9,11 +11,11 @@ use bonfire_consensus::{
 };
 use bonfire_domain::command::{self, Command};
 use bonfire_domain::effect::Effect;
-use bonfire_domain::leader::{self, Action, Leader, LeaderConfig, Time};
+use bonfire_domain::leader::{self, Leader, LeaderConfig, Time};
 use bonfire_domain::{Digest, LogIndex, WorkerId};
-use bonfire_proto::ToWorker;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::asking::Asking;
 use super::input::{AskError, Heard, Input, Stream, View};
 use super::machine::ClusterMachine;
 use super::suggester::{Job, SuggesterThread};
@@ -86,6 +88,7 @@ impl Node {
             queued: Vec::new(),
             streams: BTreeMap::new(),
             asked: BTreeMap::new(),
+            asking: Asking::default(),
             next_tag: 0,
             health: parts.health,
             metrics: parts.metrics,
@@ -106,6 +109,7 @@ impl Node {
                 changes,
                 condemned,
                 attempts,
+                waiters: Arc::default(),
             },
             ready,
             end,
@@ -129,6 +133,7 @@ struct Turn {
     queued: Vec<HostInput>,
     streams: BTreeMap<WorkerId, Stream>,
     asked: BTreeMap<u64, oneshot::Sender<Result<Vec<Effect>, AskError>>>,
+    asking: Asking,
     next_tag: u64,
     health: Health,
     metrics: Arc<Metrics>,
@@ -228,6 +233,23 @@ impl Turn {
                 }
             }
             Input::Ask { command, reply } => self.propose(command, reply),
+            Input::AskTrial {
+                sweep,
+                request,
+                waiter,
+                reply,
+            } => {
+                self.asking.wait(request, waiter, reply);
+                self.lead(time, leader::Input::Asked { sweep, request });
+                if self.leader.is_none() {
+                    self.asking.end();
+                }
+            }
+            Input::LeaveTrial { request, waiter } => {
+                if self.asking.leave(request, waiter) {
+                    self.lead(time, leader::Input::Unasked { request });
+                }
+            }
             Input::Read(look) => look(&View {
                 cluster: self.host.machine().cluster(),
                 leader: self.leader.as_ref(),
@@ -391,6 +413,7 @@ impl Turn {
             }
             Role::Follower { .. } => {
                 self.leader = None;
+                self.asking.end();
                 self.health
                     .complain(Part::Leadership, "this node does not lead");
             }
@@ -413,47 +436,6 @@ impl Turn {
         if let Some(leader) = self.leader.as_mut() {
             let actions = leader.step(time, self.host.machine().cluster(), input);
             self.act(actions);
-        }
-    }
-
-    /// Enqueues what the leader asks for.
-    fn act(&mut self, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Propose { tag, commands } => {
-                    debug_assert_eq!(tag & CLIENT, 0, "the leader's tags stay below the clients'");
-                    self.queued.push(HostInput::Propose {
-                        tag,
-                        data: command::encode(&commands),
-                    });
-                }
-                Action::Order { worker, order } => {
-                    let Some(stream) = self.streams.get(&worker) else {
-                        continue;
-                    };
-                    match stream.orders.try_send(ToWorker::Order(order)) {
-                        Ok(()) => self.metrics.orders.inc(),
-                        // The worker's next heartbeat shows what it lacks.
-                        Err(_) => self.metrics.orders_dropped.inc(),
-                    };
-                }
-                Action::Suggest {
-                    sweep,
-                    first,
-                    count,
-                    seen,
-                } => {
-                    self.suggester.send(Job::Suggest {
-                        sweep,
-                        first,
-                        count,
-                        seen,
-                    });
-                }
-                Action::DeleteBlobs { chunks } => {
-                    let _ = self.told.send(Told::DeleteBlobs(chunks));
-                }
-            }
         }
     }
 

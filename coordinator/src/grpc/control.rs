@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use super::status;
 use crate::app::NODE;
 use crate::context::Context;
-use crate::{commands, documents};
+use crate::{asks, commands, documents};
 
 /// A watched document is sent at most this often.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -31,6 +31,15 @@ impl Handler {
 
 fn named(name: String) -> Response<pb::Named> {
     Response::new(pb::Named { name })
+}
+
+/// An answer that is no document of the state: it has no revision.
+fn json(answer: &impl serde::Serialize) -> Result<Response<pb::Document>, Status> {
+    let json = serde_json::to_vec(answer).map_err(|e| Status::internal(e.to_string()))?;
+    Ok(Response::new(pb::Document {
+        json: json.into(),
+        revision: 0,
+    }))
 }
 
 #[tonic::async_trait]
@@ -84,6 +93,24 @@ impl Control for Handler {
             .await
             .map(named)
             .map_err(status::command)
+    }
+
+    async fn ask(
+        &self,
+        request: Request<pb::AskRequest>,
+    ) -> Result<Response<pb::Document>, Status> {
+        let asked = request.into_inner().try_into()?;
+        let answer = asks::ask(&self.context, asked).await;
+        json(&answer.map_err(status::command)?)
+    }
+
+    async fn tell(
+        &self,
+        request: Request<pb::TellRequest>,
+    ) -> Result<Response<pb::Document>, Status> {
+        let asked = request.into_inner().try_into()?;
+        let answer = asks::tell(&self.context, asked).await;
+        json(&answer.map_err(status::command)?)
     }
 
     async fn add_dataset(

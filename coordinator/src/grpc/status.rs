@@ -17,13 +17,14 @@ pub(super) fn ask(error: &AskError) -> Status {
             | Refusal::NoSuchCheckpoint { .. }
             | Refusal::NoSuchDataset { .. } => Status::not_found(text),
             Refusal::NameTaken { .. } => Status::already_exists(text),
-            Refusal::SpecUnreadable { .. } | Refusal::ManifestUnreadable { .. } => {
-                Status::invalid_argument(text)
-            }
+            Refusal::SpecUnreadable { .. }
+            | Refusal::ManifestUnreadable { .. }
+            | Refusal::NotExternal
+            | Refusal::NotFinite => Status::invalid_argument(text),
             Refusal::BeingDeleted { .. } => Status::resource_exhausted(text),
             _ => Status::failed_precondition(text),
         },
-        AskError::Busy => Status::resource_exhausted(text),
+        AskError::Busy | AskError::Slow => Status::resource_exhausted(text),
         AskError::TooLarge(_) => Status::invalid_argument(text),
         AskError::NotLeader | AskError::Stopping => Status::unavailable(text),
     }

@@ -1,11 +1,12 @@
 //! The HTTP side: health, metrics, the JSON documents, blobs.
 
+mod asks;
 mod blobs;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::json;
 use tonic::Status;
@@ -17,12 +18,13 @@ use crate::gate::is_grpc;
 
 /// Everything that is not gRPC.
 pub(crate) fn routes(context: &Context) -> Router {
+    let asked = post(asks::act).layer(DefaultBodyLimit::max(asks::BODY_BYTES_MAX));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
         .merge(blobs::routes())
-        .route("/v1/{*path}", get(document))
+        .route("/v1/{*path}", get(document).merge(asked))
         .with_state(context.clone())
 }
 

@@ -119,6 +119,31 @@ pub enum Command {
         journal: u64,
         blob: BlobRef,
     },
+    /// An external trial goes to whoever asked with `request`: one that waits, or one whose asker did not tell in time.
+    Give {
+        request: u64,
+        trial: TrialId,
+        attempt: Attempt,
+        at: WallMs,
+    },
+    /// What the asker of an external trial says of it.
+    Tell {
+        trial: TrialId,
+        attempt: Attempt,
+        told: Told,
+        at: WallMs,
+    },
+}
+
+/// What the asker of an external trial says of it. Values are finite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Told {
+    /// What it came to; the trial is complete.
+    Value { value: f64 },
+    /// Where it stands after `at` units, whatever the asker counts in.
+    Intermediate { at: u64, value: f64 },
+    /// It came to nothing; it is not given out again.
+    Failed { reason: String },
 }
 
 /// Whether a worker may be given new work.

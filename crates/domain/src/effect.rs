@@ -92,6 +92,18 @@ pub enum Effect {
     SegmentSealed {
         journal: u64,
     },
+    /// The asker with this request has this trial.
+    Given {
+        request: u64,
+        trial: TrialId,
+        attempt: Attempt,
+    },
+    /// What was told is recorded, or was before (`repeated`). `proceed`: the asker should go on with the trial.
+    Told {
+        trial: TrialId,
+        repeated: bool,
+        proceed: bool,
+    },
 }
 
 /// Why a command changed nothing. An outcome that every node computes alike, not an error of the log.
@@ -136,6 +148,10 @@ pub enum Refusal {
     ManifestUnreadable {
         problem: String,
     },
+    /// The sweep's trials are trained by the fleet.
+    NotExternal,
+    /// NaN or infinite.
+    NotFinite,
 }
 
 impl fmt::Display for Refusal {
@@ -159,6 +175,12 @@ impl fmt::Display for Refusal {
             Refusal::StillReferenced => f.write_str("it is still referenced"),
             Refusal::ManifestUnreadable { problem } => {
                 write!(f, "the manifest cannot be read: {problem}")
+            }
+            Refusal::NotExternal => f.write_str(
+                "the fleet trains its trials: only a spec with trials: external is asked and told",
+            ),
+            Refusal::NotFinite => {
+                f.write_str("the value is not a finite number: tell the trial as failed instead")
             }
         }
     }

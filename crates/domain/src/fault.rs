@@ -54,13 +54,15 @@ pub enum Failure {
     },
     /// A disk or a blob was not to be had; not the trial's fault.
     Io,
+    /// Whoever asked for the trial says so.
+    Told,
 }
 
 impl Failure {
     /// Who must act, and whether a retry can help.
     pub fn fault(&self) -> Fault {
         match self {
-            Failure::Unusable | Failure::NonFinite { .. } => Fault {
+            Failure::Unusable | Failure::NonFinite { .. } | Failure::Told => Fault {
                 blame: Blame::User,
                 retry: Retry::Never,
             },
@@ -98,6 +100,7 @@ impl fmt::Display for Failure {
                 write!(f, "checkpoint at step {step} is damaged")
             }
             Failure::Io => f.write_str("storage failed"),
+            Failure::Told => f.write_str("told as failed"),
         }
     }
 }
@@ -111,6 +114,8 @@ pub enum LostCause {
     Killed,
     /// The worker does not run what it should run (it restarted, or the order was lost).
     NotRunning,
+    /// Whoever asked for the trial told nothing within `limits.time`.
+    Untold,
 }
 
 impl fmt::Display for LostCause {
@@ -119,6 +124,7 @@ impl fmt::Display for LostCause {
             LostCause::WorkerGone => "worker gone",
             LostCause::Killed => "executor killed from outside",
             LostCause::NotRunning => "worker did not run it",
+            LostCause::Untold => "not told within limits.time",
         })
     }
 }

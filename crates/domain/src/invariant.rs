@@ -33,6 +33,8 @@ pub fn check_touched(cluster: &Cluster, effects: &[Effect]) -> Result<(), Broken
         let id = match effect {
             Effect::Start { trial, .. }
             | Effect::Stop { trial, .. }
+            | Effect::Given { trial, .. }
+            | Effect::Told { trial, .. }
             | Effect::TrialReady { trial, .. }
             | Effect::TrialEnded { trial } => *trial,
             _ => continue,
@@ -93,7 +95,8 @@ fn check_sweep(
         *counts.entry(trial.state).or_insert(0) += 1;
         check_trial(cluster, sweep, trial)?;
         let id = sweep.id_of(trial.number);
-        if (trial.state == TrialState::Running) != held.contains_key(&id) {
+        let on_a_slot = trial.state == TrialState::Running && !sweep.spec.is_external();
+        if on_a_slot != held.contains_key(&id) {
             return broken(
                 "I3",
                 format!("{id:?} is {:?} but held wrongly", trial.state),
@@ -106,6 +109,7 @@ fn check_sweep(
             return broken("I6", format!("{} counts {state:?} wrongly", sweep.name));
         }
     }
+    check_askers(sweep)?;
     let limit = sweep.spec.search.as_ref().and_then(|s| s.limit.trials);
     if limit.is_some_and(|limit| sweep.sampled > limit) {
         return broken(
@@ -122,9 +126,35 @@ fn check_sweep(
     Ok(())
 }
 
+/// Every asker that has a trial has one that runs, and no two have the same.
+fn check_askers(sweep: &Sweep) -> Result<(), Broken> {
+    if !sweep.spec.is_external() {
+        return Ok(());
+    }
+    let mut given = BTreeSet::new();
+    for number in sweep.requests.values() {
+        if !given.insert(number) {
+            return broken("I3", format!("{} gave trial {number} twice", sweep.name));
+        }
+    }
+    if given.iter().copied().eq(&sweep.running) {
+        return Ok(());
+    }
+    broken("I3", format!("{} gave trials that do not run", sweep.name))
+}
+
 fn check_trial(cluster: &Cluster, sweep: &Sweep, trial: &Trial) -> Result<(), Broken> {
     let id = sweep.id_of(trial.number);
-    if (trial.state == TrialState::Running) != trial.place.is_some() {
+    let running = trial.state == TrialState::Running;
+    if sweep.spec.is_external() {
+        let open = trial.history.last().is_some_and(|r| r.ended.is_none());
+        if open != running || trial.place.is_some() {
+            return broken(
+                "I3",
+                format!("{id:?} is {:?} and its asker {open}", trial.state),
+            );
+        }
+    } else if running != trial.place.is_some() {
         return broken(
             "I3",
             format!("{id:?} is {:?} with place {:?}", trial.state, trial.place),

@@ -86,17 +86,10 @@ impl Suggester {
             Some(Source::Single) => return (vec![], Some("one trial".to_owned())),
             Some(Source::Sampler(sampler)) => sampler,
         };
-        let mut ahead = sampler.as_ref().clone();
         let mut given = Vec::with_capacity(count as usize);
-        for number in (first..).take(count as usize) {
-            match ahead.suggest(number) {
-                Suggestion::Trial(parameters) => {
-                    ahead.observe(&Event::Created {
-                        number,
-                        parameters: parameters.clone(),
-                    });
-                    given.push(parameters);
-                }
+        for suggestion in sampler.suggest_many(first, count) {
+            match suggestion {
+                Suggestion::Trial(parameters) => given.push(parameters),
                 Suggestion::Exhausted { reason } => return (given, Some(reason)),
             }
         }

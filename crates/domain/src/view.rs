@@ -6,10 +6,11 @@ use bonfire_search::{Assignment, Goal, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cluster::{Cluster, Sweep, Trial, WorkerState};
+use crate::cluster::{Cluster, Sweep, Trial, TrialState, WorkerState};
 use crate::command::Admission;
 use crate::dataset::DatasetManifest;
-use crate::id::{Digest, SweepId, TrialId, WallMs, WorkerId};
+use crate::id::{Attempt, Digest, SweepId, TrialId, WallMs, WorkerId};
+use crate::leader::deadline;
 
 /// Times are RFC 3339 UTC strings.
 pub fn time_text(at: WallMs) -> String {
@@ -94,6 +95,9 @@ pub struct SweepRow {
     pub trials: u32,
     /// `limit.trials`, where there is one.
     pub limit: Option<u32>,
+    /// Whether its trials are asked for and told.
+    #[serde(default)]
+    pub external: bool,
     pub started: String,
     pub seconds: f64,
     pub spec_digest: String,
@@ -136,6 +140,40 @@ pub struct TrialDocument {
     /// The resolved spec with the trial's values filled in.
     pub spec: serde_json::Value,
     pub dataset: Option<String>,
+}
+
+/// `trial ask SWEEP -o json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AskDocument {
+    Given {
+        trial: String,
+        number: u32,
+        attempt: u32,
+        parameters: BTreeMap<String, serde_json::Value>,
+        /// Told later than this, another asker may have it; `null`: never.
+        deadline: Option<String>,
+    },
+    /// There is none now; `trial` is `null`.
+    Nothing {
+        trial: (),
+        state: String,
+        reason: String,
+    },
+}
+
+/// `trial tell ID -o json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TellDocument {
+    pub trial: String,
+    pub attempt: u32,
+    /// Of the trial, after what was told.
+    pub state: String,
+    /// Whether the same was told before; then nothing changed.
+    pub repeated: bool,
+    /// Whether to go on with the trial: false once it has ended or waits at a rung.
+    #[serde(rename = "continue")]
+    pub proceed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -206,6 +244,8 @@ fn best(sweep: &Sweep) -> Option<BestDocument> {
 
 /// One trial in a listing.
 pub fn trial_row(sweep: &Sweep, trial: &Trial) -> TrialRow {
+    // An external trial has none.
+    let worker = trial.history.last().map(|r| r.worker.clone());
     TrialRow {
         trial: sweep.label_of(trial.number),
         number: trial.number,
@@ -214,7 +254,7 @@ pub fn trial_row(sweep: &Sweep, trial: &Trial) -> TrialRow {
         value: trial.value,
         epochs: trial.epochs(),
         parameters: parameters_json(&trial.parameters),
-        worker: trial.history.last().map(|r| r.worker.clone()),
+        worker: worker.filter(|name| !name.is_empty()),
         reason: trial.reason.clone(),
     }
 }
@@ -261,6 +301,7 @@ pub fn sweep_row(sweep: &Sweep, wall: WallMs) -> SweepRow {
             None => Some(1),
             Some(search) => search.limit.trials,
         },
+        external: sweep.spec.is_external(),
         started: time_text(sweep.started),
         seconds: seconds(sweep, wall),
         spec_digest: spec_digest(sweep),
@@ -320,6 +361,41 @@ pub fn trial(cluster: &Cluster, id: TrialId) -> Option<TrialDocument> {
         spec: spec.unwrap_or(serde_json::Value::Null),
         dataset: sweep.dataset.map(|d| d.hex()),
     })
+}
+
+/// A trial as its asker gets it; `None` once another attempt is current.
+pub fn asked(cluster: &Cluster, id: TrialId, attempt: Attempt) -> Option<AskDocument> {
+    let sweep = cluster.sweep(id.sweep)?;
+    let trial = sweep.live_trial(id.number)?;
+    let current = trial.is_current(attempt);
+    current.then(|| AskDocument::Given {
+        trial: sweep.label_of(id.number),
+        number: id.number,
+        attempt: attempt.0,
+        parameters: parameters_json(&trial.parameters),
+        deadline: deadline(sweep, trial).map(time_text),
+    })
+}
+
+/// What was told of an external trial: key, unit and value. The log has no time of an intermediate value; the last value of a
+/// trial that is complete was told when its last attempt ended.
+pub fn told(cluster: &Cluster, id: TrialId) -> Vec<serde_json::Value> {
+    let Some(sweep) = cluster.sweep(id.sweep) else {
+        return vec![];
+    };
+    let Some(trial) = sweep.trial(id.number) else {
+        return vec![];
+    };
+    let ended = trial.history.last().and_then(|r| r.ended.as_ref());
+    let ended = ended.filter(|_| trial.state == TrialState::Completed);
+    let last = trial.observations.len().saturating_sub(1);
+    let points = trial.observations.iter().enumerate().map(|(at, seen)| {
+        let time = ended.filter(|_| at == last).map(|(at, _)| time_text(*at));
+        json!({
+            "key": sweep.spec.objective.metric, "step": seen.step, "epoch": seen.epoch, "value": seen.value, "time": time,
+        })
+    });
+    points.collect()
 }
 
 /// The workers; `connected` says whose stream is open.

@@ -1,7 +1,7 @@
 //! Good specs: the shipped configs, what their text means, and that nothing is lost on the way to text and back.
 #![allow(clippy::unwrap_used)]
 
-use bonfire_domain::search::{Assignment, Value};
+use bonfire_domain::search::{Assignment, Goal, Range, Value};
 use bonfire_domain::spec::{ClassWeights, ModelSpec, Spec, check, json_schema, render_problems};
 use proptest::prelude::*;
 
@@ -255,6 +255,88 @@ fn a_momentum_for_the_trials_that_have_one_is_no_error() {
     assert_eq!(sweep.with(&kind("adamw")).unwrap().digest(), plain.digest());
 }
 
+const EXTERNAL: &str = "kind: sweep
+version: 1
+name: t
+trials: external
+search:
+  objective: { metric: loss, goal: minimize }
+  limit: { trials: 10 }
+  parameters:
+    layers: { min: 1, max: 8 }
+    rate: { min: 1, max: 8.0, log: true }
+    width: { values: [32, 16] }
+    share: { values: [0.5, 0, 1], ordered: false }
+    kind: { values: [b, a] }
+    any: { values: [auto, 3, 0.5, true] }
+    depth: { min: 1, max: 2, when: { share: 1, width: [16, 32] } }
+";
+
+#[test]
+fn external_parameters_are_what_their_ranges_say() {
+    use Value::{Bool, Int, Real, Text};
+    let spec = read(EXTERNAL.as_bytes());
+    check_round_trip(&spec);
+    assert!(spec.is_external());
+    assert_eq!(spec.limits.time.map(|t| t.0), Some(3_600_000));
+    assert_eq!(spec.budget(), u64::from(u32::MAX));
+    let search = spec.search.as_ref().unwrap();
+    let text = |word: &str| Text(word.to_owned());
+    let choice = |values: &[Value], ordered| Range::Choice {
+        values: values.to_vec(),
+        ordered,
+    };
+    let integer = |max| Range::Integer {
+        min: 1,
+        max,
+        log: false,
+    };
+    let rate = Range::Real {
+        min: 1.0,
+        max: 8.0,
+        log: true,
+    };
+    for (name, expected) in [
+        ("layers", integer(8)),
+        ("rate", rate),
+        ("width", choice(&[Int(16), Int(32)], true)),
+        ("share", choice(&[Real(0.5), Real(0.0), Real(1.0)], false)),
+        ("kind", choice(&[text("b"), text("a")], false)),
+        (
+            "any",
+            choice(&[text("auto"), Int(3), Real(0.5), Bool(true)], false),
+        ),
+        ("depth", integer(2)),
+    ] {
+        let found = search.space.parameters().iter().find(|p| p.name == name);
+        assert_eq!(found.unwrap().range, expected, "{name}");
+    }
+    // A trial's values are no fields of the spec.
+    let trial = spec.with(&assignment(&[("layers", Int(3))])).unwrap();
+    assert!(trial.is_external() && trial.search.is_none());
+}
+
+#[test]
+fn external_rungs_say_how_long_a_trial_is() {
+    let text = EXTERNAL.replace(
+        "search:\n",
+        "limits: { time: none }\nretry: { lost: 2 }\nsearch:\n  scheduler: { kind: asha, min: 2, max: 18 }\n",
+    );
+    let spec = read(text.as_bytes());
+    check_round_trip(&spec);
+    assert_eq!((spec.budget(), spec.limits.time), (18, None));
+    let known = EXTERNAL.replace("{ metric: loss, goal: minimize }", "{ metric: accuracy }");
+    assert_eq!(read(known.as_bytes()).objective.goal, Goal::Maximize);
+    let unnamed = EXTERNAL.replace("metric: loss, ", "");
+    assert_eq!(read(unnamed.as_bytes()).objective.metric, "value");
+}
+
+#[test]
+fn a_spec_of_the_fleet_keeps_the_digest_it_had_before_there_were_others() {
+    let spec = read(format!("{HEAD}model: {{ kind: noop }}").as_bytes());
+    assert!(!spec.canonical().contains("trials"));
+}
+
 /// A line of a random spec, or nothing.
 fn one_of(lines: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop::sample::select(lines)
@@ -268,6 +350,7 @@ prop_compose! {
             "task: regression\ndata: { dataset: 'x*', label: y, split: { valid: 0.3, seed: 0 }, shuffle: 3, features: [a] }\nmodel: { kind: linear }\n",
             "task: language_model\ndata: { dataset: d, text: { context: 9 } }\nmodel: { kind: transformer, heads: 1 }\n",
             "model: { kind: noop, x: -1.5e-7, sleep: 1.5s }\n",
+            "trials: external\n",
         ]),
         optimizer in one_of(&["", "optimizer: { kind: sgd, nesterov: true, lr: 0.123456789012345678 }\n", "optimizer: { clip_norm: none, betas: [0, 0.5], eps: 1e-10 }\n"]),
         schedule in one_of(&["", "schedule: { kind: step, every: 2, factor: 0.3 }\n", "schedule: { kind: constant, warmup: 0 }\n"]),
@@ -277,6 +360,7 @@ prop_compose! {
             "search: { limit: { time: 90m }, objective: { metric: valid.loss, stop_at: -1e300 }, parameters: { optimizer.lr: { min: 1e-300, max: 1 } } }\n",
             "search: { sampler: { kind: grid, seed: 5 }, parameters: { train.seed: { values: [3, 1, 2] }, schedule.kind: { values: [step, cosine] }, schedule.factor: { values: [0.5], when: { schedule.kind: step } } } }\n",
             "search: { limit: { trials: 7 }, scheduler: { kind: median, startup: 2 }, parameters: { optimizer.weight_decay: { values: [0, 0.5], ordered: false } } }\n",
+            "search: { objective: { goal: maximize }, limit: { trials: 7 }, scheduler: { kind: asha, max: 9 }, parameters: { 'a b: #': { values: [no, '1', 1.0, ~x] }, b: { min: -3.0, max: 1, when: { 'a b: #': ['no', 1] } } } }\n",
         ]),
         rest in one_of(&["", "resources: { gpu: 0, priority: -5, memory: 1.5GiB, labels: { zone: 'yes', n: 007 } }\nlimits: { time: 1d, no_progress: none }\n", "tracking: { experiment: '- x', tags: { a: 'true', 'b c': '~', d: '' , e: '1e3' } }\nretry: { lost: 0 }\ncheckpoint: { every: never, keep: { best: 0 } }\n"]),
     ) -> String {

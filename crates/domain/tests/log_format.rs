@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use bonfire_domain::checkpoint::Checkpoint;
 use bonfire_domain::command::{
-    Admission, Command, DecodeError, SweepAction, SweepEnding, TrialAction, decode, encode,
+    Admission, Command, DecodeError, SweepAction, SweepEnding, Told, TrialAction, decode, encode,
 };
 use bonfire_domain::dataset::BlobRef;
 use bonfire_domain::fault::{AttemptEnd, Failure, LostCause};
@@ -37,6 +37,12 @@ fn examples() -> Vec<(&'static str, Command)> {
         worker,
         sequence: 9,
         fact,
+        at,
+    };
+    let tell = |told| Command::Tell {
+        trial,
+        attempt,
+        told,
         at,
     };
     let ended = |end| {
@@ -217,6 +223,26 @@ fn examples() -> Vec<(&'static str, Command)> {
             },
         ),
         ("seal-segment", Command::SealSegment { journal: 4, blob }),
+        (
+            "give",
+            Command::Give {
+                request: 79,
+                trial,
+                attempt,
+                at,
+            },
+        ),
+        ("tell-value", tell(Told::Value { value: 0.25 })),
+        (
+            "tell-intermediate",
+            tell(Told::Intermediate { at: 3, value: 0.5 }),
+        ),
+        (
+            "tell-failed",
+            tell(Told::Failed {
+                reason: "out of luck".to_owned(),
+            }),
+        ),
     ]
 }
 

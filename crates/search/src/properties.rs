@@ -1,6 +1,8 @@
 //! Properties of every sampler and scheduler, over generated spaces and histories.
 #![allow(clippy::unwrap_used)]
 
+mod told;
+
 use std::collections::BTreeSet;
 
 use proptest::collection::vec;
@@ -94,12 +96,18 @@ fn spaces(range: impl Strategy<Value = Range>) -> impl Strategy<Value = Space> {
     })
 }
 
+/// Samplers that do not look at results.
+fn blind() -> impl Strategy<Value = SamplerKind> {
+    prop_oneof![Just(SamplerKind::Random), Just(SamplerKind::Sobol)]
+}
+
+/// Samplers that do.
+fn looking() -> impl Strategy<Value = SamplerKind> {
+    prop_oneof![Just(SamplerKind::Auto), Just(SamplerKind::Tpe)]
+}
+
 fn searching() -> impl Strategy<Value = SamplerKind> {
-    prop_oneof![
-        Just(SamplerKind::Auto),
-        Just(SamplerKind::Random),
-        Just(SamplerKind::Sobol)
-    ]
+    prop_oneof![blind(), looking()]
 }
 
 fn any_value() -> impl Strategy<Value = f64> {
@@ -199,7 +207,7 @@ proptest! {
 
     #[test]
     fn asking_twice_or_after_a_restart_is_the_same(
-        space in spaces(any_range()), kind in searching(), seed: u64, noise in vec(any_event(), 0..8),
+        space in spaces(any_range()), kind in blind(), seed: u64, noise in vec(any_event(), 0..8),
     ) {
         let fresh = || Sampler::new(kind, space.clone(), Goal::Maximize, seed).unwrap();
         let mut first = fresh();

@@ -3,29 +3,39 @@
 //! A sampler is an event-sourced value. `observe` folds events in, `suggest` looks; what it suggests is a function of
 //! (seed, events, number) and of nothing else, never of how often it was asked.
 
+mod ahead;
+mod axes;
 mod directions;
 mod grid;
+mod history;
+mod parzen;
 mod random;
 mod sobol;
 mod taken;
+mod tpe;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use directions::DIMENSIONS_MAX as SOBOL_DIMENSIONS_MAX;
 
 use crate::{Event, Goal, Space, Suggestion};
+use axes::Axes;
+use history::History;
 use taken::Taken;
 
 /// The most points a grid may have: trials are numbered by a `u32`.
 pub const GRID_MAX: u128 = u32::MAX as u128;
 
-/// The way to search. `Auto` is Sobol, or random in a space of more than [`SOBOL_DIMENSIONS_MAX`] parameters.
+/// The way to search. `Auto` chooses and mixes, see `sampler/auto.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SamplerKind {
     Auto,
     Grid,
     Random,
     Sobol,
+    Tpe,
 }
 
 /// Why a sampler cannot search a space.
@@ -44,6 +54,7 @@ pub enum SamplerError {
 
 /// A search in progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Kept", into = "Kept")]
 pub struct Sampler {
     kind: SamplerKind,
     space: Space,
@@ -51,6 +62,48 @@ pub struct Sampler {
     seed: u64,
     /// The points that trials have been created with, where points have numbers.
     taken: Taken,
+    /// What a model learns from; empty where the sampler does not look at results.
+    history: History,
+    /// Follows from the space.
+    axes: Arc<Axes>,
+}
+
+/// A sampler as it is written down: without what follows from the rest.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    kind: SamplerKind,
+    space: Space,
+    goal: Goal,
+    seed: u64,
+    taken: Taken,
+    history: History,
+}
+
+impl From<Kept> for Sampler {
+    fn from(kept: Kept) -> Sampler {
+        Sampler {
+            axes: Arc::new(Axes::of(&kept.space)),
+            kind: kept.kind,
+            space: kept.space,
+            goal: kept.goal,
+            seed: kept.seed,
+            taken: kept.taken,
+            history: kept.history,
+        }
+    }
+}
+
+impl From<Sampler> for Kept {
+    fn from(sampler: Sampler) -> Kept {
+        Kept {
+            kind: sampler.kind,
+            space: sampler.space,
+            goal: sampler.goal,
+            seed: sampler.seed,
+            taken: sampler.taken,
+            history: sampler.history,
+        }
+    }
 }
 
 impl Sampler {
@@ -63,80 +116,79 @@ impl Sampler {
         seed: u64,
     ) -> Result<Sampler, SamplerError> {
         let dimensions = space.parameters().len();
-        let kind = match kind {
-            SamplerKind::Auto if dimensions > SOBOL_DIMENSIONS_MAX => SamplerKind::Random,
-            SamplerKind::Auto => SamplerKind::Sobol,
-            chosen => chosen,
-        };
         match kind {
             SamplerKind::Grid => grid::check(&space)?,
             SamplerKind::Sobol if dimensions > SOBOL_DIMENSIONS_MAX => {
                 let max = SOBOL_DIMENSIONS_MAX;
                 return Err(SamplerError::TooManyDimensions { dimensions, max });
             }
-            SamplerKind::Auto | SamplerKind::Random | SamplerKind::Sobol => {}
+            _ => {}
         }
         Ok(Sampler {
             kind,
+            axes: Arc::new(Axes::of(&space)),
             space,
             goal,
             seed,
             taken: Taken::default(),
+            history: History::default(),
         })
     }
 
-    /// Folds one event in. These samplers remember which points have been created, and nothing else.
+    /// Folds one event in: which points have been created, and for a sampler that looks, what came of them. Events of
+    /// trials that were never created change nothing.
     pub fn observe(&mut self, event: &Event) {
         if let Event::Created { parameters, .. } = event
             && let Some(rank) = self.space.rank(parameters)
         {
             self.taken.insert(rank);
         }
+        if !self.looks_at_results() {
+            return;
+        }
+        match event {
+            Event::Created { number, parameters } => {
+                if let Some(point) = self.axes.encode(&self.space, parameters) {
+                    self.history.create(*number, point);
+                }
+            }
+            Event::Observed { number, at, value } => {
+                self.history.observe(self.goal, *number, *at, *value);
+            }
+            Event::Ended { number, ending } => self.history.end(self.goal, *number, *ending),
+        }
     }
 
     /// The point for the trial of that number, once the `Created` events of all smaller numbers have been observed.
     ///
     /// - Grid: point `number` of the space's order. It looks at `number` alone.
-    /// - Random and Sobol: a place of the unit cube, a function of (seed, number). Where the space is finite and a
-    ///   trial already has that point, a free one instead, a function of (seed, number, created points): no point comes
-    ///   twice while one is left, then the answer is `Exhausted`.
+    /// - Random and Sobol: a place of the unit cube, a function of (seed, number).
+    /// - TPE and auto: a function of (seed, number, events).
     ///
-    /// Trials are created in the order of their numbers, so none of this depends on the number of workers.
+    /// Where a trial already has that point, and the point has no active continuous parameter, a free one instead: no
+    /// such point comes twice while another is left. A finite space ends with `Exhausted`.
+    ///
+    /// Trials are created in the order of their numbers, and results between two creations commute, so none of this
+    /// depends on the number of workers.
     pub fn suggest(&self, number: u32) -> Suggestion {
-        match self.kind {
-            SamplerKind::Grid => return grid::suggest(&self.space, number),
-            SamplerKind::Auto | SamplerKind::Random | SamplerKind::Sobol => {}
-        }
-        if let Some(size) = self.space.size()
-            && self.taken.count() >= size
-        {
-            let reason = format!("each of the space's {size} points has been tried");
-            return Suggestion::Exhausted { reason };
-        }
-        let is_new = |point: &_| {
-            self.space
-                .rank(point)
-                .is_none_or(|rank| !self.taken.has(rank))
-        };
-        let point = match self.kind {
-            SamplerKind::Random => random::suggest(&self.space, self.seed, number, is_new),
-            SamplerKind::Auto | SamplerKind::Grid | SamplerKind::Sobol => {
-                sobol::suggest(&self.space, self.seed, number)
-            }
-        };
-        Suggestion::Trial(if is_new(&point) {
-            point
-        } else {
-            self.free_neighbour(point)
-        })
+        ahead::suggest(self, number, 1)
+            .pop()
+            .unwrap_or(Suggestion::Exhausted {
+                reason: "trial numbers have run out".to_owned(),
+            })
+    }
+
+    /// As [`Sampler::suggest`] for `count` numbers from `first` on, each seeing those before it as created. Fewer only
+    /// where the last is `Exhausted`, or numbers run out.
+    pub fn suggest_many(&self, first: u32, count: u32) -> Vec<Suggestion> {
+        ahead::suggest(self, first, count)
     }
 
     /// Whether a suggestion depends on values that trials have reported. If not, it can be made ahead of results.
     pub fn looks_at_results(&self) -> bool {
         match self.kind {
-            SamplerKind::Auto | SamplerKind::Grid | SamplerKind::Random | SamplerKind::Sobol => {
-                false
-            }
+            SamplerKind::Grid | SamplerKind::Random | SamplerKind::Sobol => false,
+            SamplerKind::Auto | SamplerKind::Tpe => true,
         }
     }
 
@@ -144,11 +196,10 @@ impl Sampler {
     pub fn planned(&self) -> Option<u32> {
         match self.kind {
             SamplerKind::Grid => self.space.size().and_then(|size| u32::try_from(size).ok()),
-            SamplerKind::Auto | SamplerKind::Random | SamplerKind::Sobol => None,
+            _ => None,
         }
     }
 
-    /// What searches; never `Auto`.
     pub fn kind(&self) -> SamplerKind {
         self.kind
     }
@@ -159,21 +210,6 @@ impl Sampler {
 
     pub fn goal(&self) -> Goal {
         self.goal
-    }
-
-    /// The next free point after a taken one, in the space's order, from the start again after the last.
-    fn free_neighbour(&self, point: crate::Assignment) -> crate::Assignment {
-        let free = self.space.rank(&point).and_then(|rank| {
-            let size = self.space.size()?;
-            let next = self.taken.next_free(rank);
-            Some(if next < size {
-                next
-            } else {
-                self.taken.next_free(0)
-            })
-        });
-        free.and_then(|rank| self.space.point(rank))
-            .unwrap_or(point)
     }
 }
 
@@ -220,8 +256,8 @@ mod tests {
     #[test]
     fn what_a_sampler_can_search() {
         use SamplerKind::{Auto, Grid, Random, Sobol};
-        check(Auto, space(128, &REAL), Ok((Sobol, None)));
-        check(Auto, space(129, &REAL), Ok((Random, None)));
+        check(Auto, space(128, &REAL), Ok((Auto, None)));
+        check(Auto, space(129, &REAL), Ok((Auto, None)));
         check(Random, space(129, &REAL), Ok((Random, None)));
         check(
             Sobol,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use problem::{Bound, SpaceError, SpaceProblem};
 pub use range::Range;
+pub(crate) use range::unit;
 
 use crate::{Assignment, Value};
 use points::Points;
@@ -40,8 +41,10 @@ pub struct Parameter {
 #[serde(try_from = "Vec<Parameter>", into = "Vec<Parameter>")]
 pub struct Space {
     parameters: Vec<Parameter>,
-    /// How to number the points; `None` where a parameter is continuous.
+    /// How to number the points without an active continuous parameter; `None` where they are too entangled to count.
     points: Option<Points>,
+    /// Whether no parameter is continuous, so that every point has a number.
+    finite: bool,
 }
 
 impl Space {
@@ -56,8 +59,17 @@ impl Space {
             return Err(errors);
         }
         let parameters = check::order(parameters);
-        let points = Points::count(&parameters).map_err(|error| vec![error])?;
-        Ok(Space { parameters, points })
+        let finite = parameters.iter().all(|p| p.range.cardinality().is_some());
+        let points = match Points::count(&parameters) {
+            Ok(points) => Some(points),
+            Err(error) if finite => return Err(vec![error]),
+            Err(_) => None,
+        };
+        Ok(Space {
+            parameters,
+            points,
+            finite,
+        })
     }
 
     /// The parameters, parents before children.
@@ -90,14 +102,21 @@ impl Space {
     /// The exact number of distinct assignments, conditions respected; `None` where a parameter is continuous, active
     /// or not. `u128::MAX` stands for that many or more.
     pub fn size(&self) -> Option<u128> {
+        self.numbered().filter(|_| self.finite)
+    }
+
+    /// How many points have numbers: those without an active continuous parameter, so all of a finite space.
+    /// `None` where they are too entangled to count; `u128::MAX` stands for that many or more, and then none has.
+    pub(crate) fn numbered(&self) -> Option<u128> {
         self.points.as_ref().map(Points::size)
     }
 
-    /// The number of a point, below [`Space::size`]; `None` if `a` is not a point or points have no numbers here
-    /// (continuous, or too many).
+    /// The number of a point, below [`Space::numbered`]; `None` if `a` is not a point or has no number (an active
+    /// parameter is continuous, or points are too many).
     pub(crate) fn rank(&self, a: &Assignment) -> Option<u128> {
         let points = self.points.as_ref()?;
-        if points.size() == u128::MAX || !self.contains(a) {
+        // Of no points, parts may still be more than can be counted.
+        if matches!(points.size(), 0 | u128::MAX) || !self.contains(a) {
             return None;
         }
         points.rank(&self.parameters, a)

@@ -5,8 +5,8 @@
 use std::fmt::Write;
 
 use bonfire_search::{
-    Assignment, Condition, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion,
-    Value,
+    Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space,
+    Suggestion, Value,
 };
 
 fn texts(values: &[&str]) -> Range {
@@ -132,6 +132,77 @@ fn check(kind: SamplerKind, parameters: Vec<Parameter>, count: u32, expected: &s
     assert!(
         found == expected,
         "suggestions of {kind:?} differ, now they are:\n{found}"
+    );
+}
+
+/// A loss that every machine computes alike: sums and products only.
+fn loss(point: &Assignment) -> f64 {
+    let number = |name| point.get(name).and_then(Value::as_f64);
+    let adamw = point.get("optimizer.kind") == Some(&Value::Text("adamw".to_owned()));
+    let lr = number("optimizer.lr").unwrap_or(0.0) - 0.003;
+    let depth = number("model.depth").or(number("depth")).unwrap_or(0.0) - 3.0;
+    let batch = number("data.batch").unwrap_or(0.0) - 64.0;
+    let momentum = number("optimizer.momentum").unwrap_or(0.0) - 0.9;
+    lr * lr * 1e4 + depth * depth + batch * batch * 1e-4 + momentum * momentum + f64::from(adamw)
+}
+
+/// As `check`, where each trial's result is known before the next suggestion; every seventh fails, every fifth is
+/// pruned, and the last three are a batch.
+#[track_caller]
+fn check_told(kind: SamplerKind, parameters: Vec<Parameter>, count: u32, expected: &str) {
+    let space = Space::new(parameters).unwrap();
+    let mut sampler = Sampler::new(kind, space, Goal::Minimize, 17).unwrap();
+    let mut found = String::new();
+    for number in 0..count {
+        let Suggestion::Trial(parameters) = sampler.suggest(number) else {
+            break;
+        };
+        let value = loss(&parameters);
+        writeln!(found, "{number} {} -> {value}", line(&parameters)).unwrap();
+        sampler.observe(&Event::Created { number, parameters });
+        sampler.observe(&Event::Observed {
+            number,
+            at: 1,
+            value,
+        });
+        let ending = match number {
+            n if n % 7 == 6 => Ending::Failed,
+            n if n % 5 == 4 => Ending::Pruned,
+            _ => Ending::Completed,
+        };
+        sampler.observe(&Event::Ended { number, ending });
+    }
+    for (number, suggestion) in (count..).zip(sampler.suggest_many(count, 3)) {
+        match suggestion {
+            Suggestion::Trial(parameters) => {
+                writeln!(found, "{number} {}", line(&parameters)).unwrap();
+            }
+            Suggestion::Exhausted { reason } => writeln!(found, "{number} end: {reason}").unwrap(),
+        }
+    }
+    assert!(
+        found == expected,
+        "suggestions of {kind:?} differ, now they are:\n{found}"
+    );
+}
+
+#[test]
+fn tpe_over_a_mixed_space() {
+    check_told(
+        SamplerKind::Tpe,
+        mixed(),
+        120,
+        include_str!("golden/tpe-mixed.txt"),
+    );
+}
+
+#[test]
+fn tpe_over_a_finite_space() {
+    check_told(
+        SamplerKind::Tpe,
+        finite(),
+        11,
+        include_str!("golden/tpe-finite.txt"),
     );
 }
 

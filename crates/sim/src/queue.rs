@@ -31,6 +31,11 @@ impl<E> Queue<E> {
             .insert((self.now.saturating_add(after_ms), self.scheduled), event);
     }
 
+    /// Schedules an event at a time, now if that has passed.
+    pub fn at(&mut self, at_ms: u64, event: E) {
+        self.after(at_ms.saturating_sub(self.now), event);
+    }
+
     /// Takes the next event and moves the clock to it.
     pub fn pop(&mut self) -> Option<E> {
         let ((at, _), event) = self.events.pop_first()?;

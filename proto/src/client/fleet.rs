@@ -15,8 +15,8 @@ use crate::blobs::BlobClient;
 use crate::pb::control_client::ControlClient;
 use crate::pb::worker_client::WorkerClient;
 use crate::wire::{
-    AddDataset, Admit, ControlSweep, ControlTrial, DOCUMENT_BYTES_MAX, DeleteCheckpoint, Document,
-    Fork, MESSAGE_BYTES_MAX, Submit, WireError,
+    AddDataset, Admit, Ask, ControlSweep, ControlTrial, DOCUMENT_BYTES_MAX, DeleteCheckpoint,
+    Document, Fork, MESSAGE_BYTES_MAX, Submit, Tell, WireError,
 };
 use crate::{Token, pb};
 
@@ -118,6 +118,20 @@ impl Fleet {
         let request = pb::ForkRequest::from(fork);
         let send = || async { self.control().fork(bounded(request.clone())).await };
         Ok(self.again(send).await?.name)
+    }
+
+    /// Asks for a trial of an external sweep; the answer is JSON.
+    pub async fn ask(&self, ask: Ask) -> Result<Document, ClientError> {
+        let request = pb::AskRequest::from(ask);
+        let send = || async { self.control().ask(bounded(request.clone())).await };
+        Ok(self.again(send).await?.into())
+    }
+
+    /// Tells what became of an external trial; the answer is JSON.
+    pub async fn tell(&self, tell: Tell) -> Result<Document, ClientError> {
+        let request = pb::TellRequest::from(tell);
+        let send = || async { self.control().tell(bounded(request.clone())).await };
+        Ok(self.again(send).await?.into())
     }
 
     /// Registers a dataset version; answers with it and whether the name now means another one than before.

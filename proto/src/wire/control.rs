@@ -278,7 +278,11 @@ impl From<pb::Document> for Document {
     }
 }
 
-fn filled(field: &'static str, value: String, bytes_max: usize) -> Result<String, WireError> {
+pub(super) fn filled(
+    field: &'static str,
+    value: String,
+    bytes_max: usize,
+) -> Result<String, WireError> {
     if value.is_empty() {
         return Err(WireError::missing(field));
     }

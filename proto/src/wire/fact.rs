@@ -113,6 +113,7 @@ impl From<AttemptEnd> for pb::AttemptEnd {
                 LostCause::WorkerGone => attempt_end::LostCause::WorkerGone,
                 LostCause::Killed => attempt_end::LostCause::Killed,
                 LostCause::NotRunning => attempt_end::LostCause::NotRunning,
+                LostCause::Untold => attempt_end::LostCause::Untold,
             } as i32),
         };
         pb::AttemptEnd { end: Some(end) }
@@ -135,6 +136,7 @@ impl TryFrom<pb::AttemptEnd> for AttemptEnd {
                 Ok(attempt_end::LostCause::WorkerGone) => LostCause::WorkerGone,
                 Ok(attempt_end::LostCause::Killed) => LostCause::Killed,
                 Ok(attempt_end::LostCause::NotRunning) => LostCause::NotRunning,
+                Ok(attempt_end::LostCause::Untold) => LostCause::Untold,
                 _ => return Err(WireError::new("end.lost", format!("unknown cause {cause}"))),
             }),
         })
@@ -154,6 +156,7 @@ impl From<Failure> for failed::Failure {
             Failure::TimeLimit => failed::Failure::TimeLimit(Plain {}),
             Failure::DamagedCheckpoint { step } => failed::Failure::DamagedCheckpointStep(step),
             Failure::Io => failed::Failure::Io(Plain {}),
+            Failure::Told => failed::Failure::Told(Plain {}),
         }
     }
 }
@@ -171,6 +174,7 @@ impl From<failed::Failure> for Failure {
             failed::Failure::TimeLimit(_) => Failure::TimeLimit,
             failed::Failure::DamagedCheckpointStep(step) => Failure::DamagedCheckpoint { step },
             failed::Failure::Io(_) => Failure::Io,
+            failed::Failure::Told(_) => Failure::Told,
         }
     }
 }
@@ -235,6 +239,7 @@ mod tests {
             Failure::TimeLimit,
             Failure::DamagedCheckpoint { step: 6 },
             Failure::Io,
+            Failure::Told,
         ];
         let failed = failures.map(|failure| AttemptEnd::Failed {
             failure,
@@ -244,6 +249,7 @@ mod tests {
             LostCause::WorkerGone,
             LostCause::Killed,
             LostCause::NotRunning,
+            LostCause::Untold,
         ]
         .map(AttemptEnd::Lost);
         let plain = [

@@ -1,5 +1,6 @@
 //! The door: what arrives is checked field by field before anything else sees it.
 
+mod ask;
 mod checkpoint;
 mod control;
 mod fact;
@@ -7,6 +8,7 @@ mod order;
 mod report;
 mod session;
 
+pub use ask::{Ask, TOLD_AT_MAX, Tell};
 pub use control::{
     AddDataset, Admit, ControlSweep, ControlTrial, DeleteCheckpoint, Document, Fork,
     PATH_BYTES_MAX, SELECTOR_BYTES_MAX, Submit,

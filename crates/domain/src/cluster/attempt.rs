@@ -3,7 +3,7 @@
 use bonfire_search::Event;
 
 use super::sweep::SweepState;
-use super::trial::{ATTEMPTS_KEPT, AttemptRecord, Trial, TrialState, Wish};
+use super::trial::{AttemptRecord, Trial, TrialState, Wish};
 use super::{Cluster, Outcome};
 use crate::command::Admission;
 use crate::effect::{Effect, Refusal};
@@ -31,8 +31,9 @@ impl Cluster {
         let (name, numerics) = (worker.facts.name.clone(), worker.facts.numerics.clone());
         let sweep = self.sweep_mut(id.sweep)?;
         let running = sweep.state == SweepState::Running;
+        let external = sweep.spec.is_external();
         let trial = sweep.live_mut(id.number)?;
-        if !running || trial.state != TrialState::Pending {
+        if !running || external || trial.state != TrialState::Pending {
             return Err(Refusal::NotFrom {
                 state: trial.state.name().to_owned(),
                 action: "start".to_owned(),
@@ -49,14 +50,10 @@ impl Cluster {
         if let Some(record) = wrote.and_then(|w| trial.history.iter().find(|r| r.attempt == w)) {
             trial.exact &= record.numerics == numerics;
         }
-        trial.attempt = attempt;
         trial.place = Some(place);
         trial.wish = None;
         trial.reason = None;
-        if trial.history.len() >= ATTEMPTS_KEPT {
-            trial.history.remove(0);
-        }
-        trial.history.push(AttemptRecord {
+        trial.begin(AttemptRecord {
             attempt,
             worker: name,
             numerics,
@@ -155,23 +152,36 @@ impl Cluster {
                 _ => TrialState::Paused,
             };
         }
-        effects.extend(self.settle(index, id, next));
+        effects.extend(self.settle(index, id, next, at));
         effects
     }
 
     /// Moves a trial to `next` and tells who must know.
-    pub(super) fn settle(&mut self, index: LogIndex, id: TrialId, next: TrialState) -> Vec<Effect> {
+    pub(super) fn settle(
+        &mut self,
+        index: LogIndex,
+        id: TrialId,
+        next: TrialState,
+        at: WallMs,
+    ) -> Vec<Effect> {
         let Ok(sweep) = self.sweep_mut(id.sweep) else {
             return vec![];
         };
+        let external = sweep.spec.is_external();
         let Ok(trial) = sweep.live_mut(id.number) else {
             return vec![];
         };
         trial.wish = None;
         trial.place = None;
         let tries = trial.tries();
+        if external {
+            trial.end_record(at, AttemptEnd::Stopped); // where nobody said how
+        }
         if next.is_terminal() {
             trial.ended = Some(index);
+        }
+        if external {
+            sweep.forget_asker(id.number);
         }
         sweep.set_state(id.number, next);
         let mut effects = Vec::new();
@@ -187,7 +197,7 @@ impl Cluster {
                     event,
                 });
                 effects.push(Effect::TrialEnded { trial: id });
-                effects.extend(self.after_end(id));
+                effects.extend(self.after_end(id, at));
             }
             None if next == TrialState::Pending => {
                 effects.push(Effect::TrialReady { trial: id, tries });
@@ -239,7 +249,7 @@ impl Cluster {
     }
 
     /// A terminal trial lets go of what only a running one needs, and may end its sweep.
-    fn after_end(&mut self, id: TrialId) -> Vec<Effect> {
+    fn after_end(&mut self, id: TrialId, at: WallMs) -> Vec<Effect> {
         let mut effects = self.retain_checkpoints(id);
         let Some(sweep) = self.sweeps.get_mut(&id.sweep) else {
             return effects;
@@ -251,7 +261,7 @@ impl Cluster {
             .map_or(u32::MAX, |s| s.limit.failed_trials);
         if sweep.count(TrialState::Failed) >= limit && sweep.state == SweepState::Running {
             let reason = format!("{limit} trials failed (limit.failed_trials)");
-            effects.extend(self.stop_sweep(id.sweep, false, true, reason, false));
+            effects.extend(self.stop_sweep(id.sweep, false, true, reason, false, at));
         }
         effects
     }

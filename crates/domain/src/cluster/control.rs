@@ -35,15 +35,15 @@ impl Cluster {
                 sweep.state = SweepState::Running;
                 sweep.running_since = Some(at);
                 sweep.reason = None;
-                Ok(self.release_held(id))
+                Ok(self.release_held(id, at))
             }
             (SweepAction::Resume, SweepState::Running) => Ok(vec![]),
             (SweepAction::Cancel { save }, state) if !state.is_terminal() => {
                 let reason = "cancelled by a user".to_owned();
-                Ok(self.stop_sweep(id, true, false, reason, save))
+                Ok(self.stop_sweep(id, true, false, reason, save, at))
             }
             (SweepAction::Stop { reason }, SweepState::Running | SweepState::Paused) => {
-                Ok(self.stop_sweep(id, false, false, reason, false))
+                Ok(self.stop_sweep(id, false, false, reason, false, at))
             }
             (SweepAction::Delete, state) if state.is_terminal() => Ok(self.delete_sweep(index, id)),
             (SweepAction::Pause, state) => Err(not_from("pause", state)),
@@ -62,6 +62,7 @@ impl Cluster {
         failed: bool,
         reason: String,
         save: bool,
+        at: WallMs,
     ) -> Vec<Effect> {
         let index = self.applied;
         let Ok(sweep) = self.sweep_mut(id) else {
@@ -73,9 +74,16 @@ impl Cluster {
             reason: reason.clone(),
         };
         sweep.reason = Some(reason);
+        // Nobody has to be told that an external trial ends: its asker hears it with the next value.
+        let external = sweep.spec.is_external();
+        let ends_now = |state| match state {
+            TrialState::Pending | TrialState::Paused => true,
+            TrialState::Running => external,
+            _ => false,
+        };
         let waiting: Vec<u32> = sweep
             .live()
-            .filter(|t| matches!(t.state, TrialState::Pending | TrialState::Paused))
+            .filter(|t| ends_now(t.state))
             .map(|t| t.number)
             .collect();
         let mut effects = Vec::new();
@@ -86,7 +94,7 @@ impl Cluster {
             } else {
                 self.given_up(trial)
             };
-            effects.extend(self.settle(index, trial, next));
+            effects.extend(self.settle(index, trial, next, at));
         }
         let wish = if cancelled { Wish::Cancel } else { Wish::Limit };
         effects.extend(self.wish_all(id, &wish, save));
@@ -137,7 +145,7 @@ impl Cluster {
     }
 
     /// Trials held with their sweep may start again; those at a rung wait for a promotion as before.
-    fn release_held(&mut self, id: SweepId) -> Vec<Effect> {
+    fn release_held(&mut self, id: SweepId, at: WallMs) -> Vec<Effect> {
         let index = self.applied;
         let Ok(sweep) = self.sweep_mut(id) else {
             return vec![];
@@ -150,7 +158,7 @@ impl Cluster {
         let mut effects = Vec::new();
         for number in held {
             let trial = TrialId { sweep: id, number };
-            effects.extend(self.settle(index, trial, TrialState::Pending));
+            effects.extend(self.settle(index, trial, TrialState::Pending, at));
         }
         effects.push(Effect::SweepChanged { sweep: id });
         effects
@@ -180,9 +188,10 @@ impl Cluster {
     ) -> Outcome {
         let sweep = self.sweep_mut(id.sweep)?;
         let budget = sweep.spec.budget();
+        let external = sweep.spec.is_external();
         let trial = sweep.live_mut(id.number)?;
         match (action, trial.state) {
-            (TrialAction::Stop, TrialState::Running) => {
+            (TrialAction::Stop, TrialState::Running) if !external => {
                 trial.wish = Some(Wish::Cancel);
                 trial.reason = Some("stopped by a user".to_owned());
                 let place = trial.place;
@@ -197,9 +206,9 @@ impl Cluster {
                     .into_iter()
                     .collect())
             }
-            (TrialAction::Stop, TrialState::Pending | TrialState::Paused) => {
+            (TrialAction::Stop, TrialState::Pending | TrialState::Paused | TrialState::Running) => {
                 trial.reason = Some("stopped by a user".to_owned());
-                Ok(self.settle(index, id, TrialState::Cancelled))
+                Ok(self.settle(index, id, TrialState::Cancelled, at))
             }
             (
                 TrialAction::Resume,
@@ -222,7 +231,7 @@ impl Cluster {
                     sweep.running_since = Some(at);
                     sweep.ended = None;
                 }
-                Ok(self.settle(index, id, TrialState::Pending))
+                Ok(self.settle(index, id, TrialState::Pending, at))
             }
             (TrialAction::Stop, state) => Err(Refusal::NotFrom {
                 state: state.name().to_owned(),
@@ -245,7 +254,7 @@ impl Cluster {
         at: WallMs,
     ) -> Outcome {
         let sweep = self.sweep_mut(parent.sweep)?;
-        if let Some(number) = sweep.forks.get(&request) {
+        if let Some(number) = sweep.requests.get(&request) {
             let trial = sweep.id_of(*number);
             return Ok(vec![Effect::TrialCreated { trial }]);
         }
@@ -263,7 +272,7 @@ impl Cluster {
         let until = u64::from(sweep.spec.train.epochs);
         let mut trial = Trial::new(number, parameters, until, index);
         trial.parent = Some((parent.number, step));
-        sweep.forks.insert(request, number);
+        sweep.requests.insert(request, number);
         trial.exact = origin.exact;
         // Its series begins as its parent's did.
         let before = |o: &&super::Observation| o.step <= step;
@@ -324,7 +333,7 @@ impl Cluster {
         let mut effects = Vec::new();
         for number in waiting {
             let trial = TrialId { sweep: id, number };
-            effects.extend(self.settle(index, trial, TrialState::Pruned));
+            effects.extend(self.settle(index, trial, TrialState::Pruned, at));
         }
         let sweep = self.sweep_mut(id)?;
         sweep.ran_ms = sweep.running_ms(at);

@@ -6,6 +6,7 @@
 mod attempt;
 mod blobs;
 mod control;
+mod external;
 mod fleet;
 mod history;
 mod report;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use blobs::Blobs;
+pub use external::TOLD_MAX;
 pub use fleet::{Occupant, QUEUE_PER_SLOT, WorkerState};
 pub use history::{History, SEGMENT_TRIALS, Segment};
 pub use snapshot::SnapshotError;
@@ -127,6 +129,18 @@ impl Cluster {
                 Ok(vec![])
             }
             Command::SealSegment { journal, blob } => self.seal_segment(journal, blob),
+            Command::Give {
+                request,
+                trial,
+                attempt,
+                at,
+            } => self.give(index, request, trial, attempt, at),
+            Command::Tell {
+                trial,
+                attempt,
+                told,
+                at,
+            } => self.tell(index, trial, attempt, told, at),
         };
         let effects = outcome.unwrap_or_else(|refusal| vec![Effect::Refused(refusal)]);
         self.note_events(index, &effects);

@@ -41,6 +41,7 @@ impl Cluster {
                     epoch,
                     value,
                 },
+                at,
             ),
             Fact::Checkpointed {
                 trial,
@@ -71,22 +72,24 @@ impl Cluster {
         effects
     }
 
-    fn observed(&mut self, id: TrialId, attempt: Attempt, seen: Observation) -> Vec<Effect> {
+    fn observed(
+        &mut self,
+        id: TrialId,
+        attempt: Attempt,
+        seen: Observation,
+        at: WallMs,
+    ) -> Vec<Effect> {
         let Ok(sweep) = self.sweep_mut(id.sweep) else {
             return vec![];
         };
         let goal = sweep.spec.objective.goal;
-        let stop_at = sweep.spec.objective.stop_at;
         let Ok(trial) = sweep.live_mut(id.number) else {
             return vec![];
         };
         if !trial.is_current(attempt) || trial.observations.iter().any(|o| o.step == seen.step) {
             return vec![];
         }
-        trial.observations.push(seen);
-        if !seen.value.is_nan() && trial.value.is_none_or(|best| goal.better(seen.value, best)) {
-            trial.value = Some(seen.value);
-        }
+        trial.observe(goal, seen);
         let event = Event::Observed {
             number: id.number,
             at: seen.epoch,
@@ -114,13 +117,7 @@ impl Cluster {
                 save: false,
             });
         }
-        let reached = stop_at.filter(|s| !goal.better(*s, seen.value) && !seen.value.is_nan());
-        if let Some(stop_at) = reached
-            && sweep.state == super::SweepState::Running
-        {
-            let reason = format!("trial {} reached stop_at {stop_at}", id.number);
-            effects.extend(self.stop_sweep(id.sweep, false, false, reason, false));
-        }
+        effects.extend(self.stop_if_reached(id, seen.value, at));
         effects
     }
 

@@ -82,8 +82,9 @@ pub struct Sweep {
     /// Numbers of the trials that wait for a slot, and of those that have one.
     pub(crate) waiting: BTreeSet<u32>,
     pub(crate) running: BTreeSet<u32>,
-    /// The trial each fork request made, so that a repeated one makes no second.
-    pub(crate) forks: BTreeMap<u64, u32>,
+    /// The trial that each request got, so that a repeated one gets no second: of a fork for good, of an asker while it has
+    /// the trial.
+    pub(crate) requests: BTreeMap<u64, u32>,
     /// Where the last event of this sweep stands in the log.
     pub(crate) seen: LogIndex,
     /// Finished trials among the live ones.
@@ -177,6 +178,11 @@ impl Sweep {
             .running_since
             .map_or(0, |since| wall.0.saturating_sub(since.0));
         self.ran_ms.saturating_add(now)
+    }
+
+    /// The trial that an asker's request got and that it still has.
+    pub fn given_to(&self, request: u64) -> Option<&Trial> {
+        self.live.get(self.requests.get(&request)?)
     }
 
     pub(crate) fn live_mut(&mut self, number: u32) -> Result<&mut Trial, Refusal> {
@@ -312,7 +318,7 @@ impl Cluster {
             counts: BTreeMap::new(),
             waiting: BTreeSet::new(),
             running: BTreeSet::new(),
-            forks: BTreeMap::new(),
+            requests: BTreeMap::new(),
             seen: LogIndex::default(),
             finished_live: 0,
         };

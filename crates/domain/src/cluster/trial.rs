@@ -1,6 +1,6 @@
 //! One trial of a sweep: what it is, what it did, and the edges between its states.
 
-use bonfire_search::{Assignment, Ending};
+use bonfire_search::{Assignment, Ending, Goal};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
@@ -178,6 +178,30 @@ impl Trial {
 
     pub fn last_checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoints.last()
+    }
+
+    /// Records the objective at an evaluation.
+    pub(super) fn observe(&mut self, goal: Goal, seen: Observation) {
+        self.observations.push(seen);
+        if !seen.value.is_nan() && self.value.is_none_or(|best| goal.better(seen.value, best)) {
+            self.value = Some(seen.value);
+        }
+    }
+
+    /// Makes an attempt the current one.
+    pub(super) fn begin(&mut self, record: AttemptRecord) {
+        self.attempt = record.attempt;
+        if self.history.len() >= ATTEMPTS_KEPT {
+            self.history.remove(0);
+        }
+        self.history.push(record);
+    }
+
+    /// Says how the latest attempt ended, if that is not known.
+    pub(super) fn end_record(&mut self, at: WallMs, end: AttemptEnd) {
+        if let Some(record) = self.history.last_mut().filter(|r| r.ended.is_none()) {
+            record.ended = Some((at, end));
+        }
     }
 
     /// Whether this attempt is the one that may speak for the trial.

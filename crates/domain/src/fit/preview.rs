@@ -12,9 +12,10 @@ pub struct Preview {
     /// Distinct configurations of the space; `None` where it is continuous.
     pub points: Option<u128>,
     pub parameters: usize,
-    /// Expected trials that train at least this far; a single entry where nothing is stopped early.
+    /// Expected trials that train at least this far; a single entry where nothing is stopped early, none where nobody says how
+    /// long a trial is (external ones without rungs).
     pub rungs: Vec<RungPlan>,
-    /// Epochs over all trials, as planned; `None` where only time bounds the search.
+    /// Epochs over all trials, as planned; `None` where only time bounds the search, or nobody says how long a trial is.
     pub epochs: Option<u64>,
     /// The same if nothing were stopped early.
     pub epochs_full: Option<u64>,
@@ -50,8 +51,10 @@ pub fn preview(spec: &Spec) -> Preview {
         (None, points) => points,
     };
     let planned = u32::try_from(trials.unwrap_or(1)).unwrap_or(u32::MAX);
-    let rungs = Scheduler::new(search.scheduler, spec.objective.goal, budget)
+    let mut rungs = Scheduler::new(search.scheduler, spec.objective.goal, budget)
         .map_or_else(|_| Vec::new(), |scheduler| scheduler.plan(planned));
+    let has_length = !spec.is_external() || budget < u64::from(u32::MAX);
+    rungs.retain(|_| has_length);
     let mut epochs = 0u64;
     let mut before = 0;
     for rung in &rungs {
@@ -67,8 +70,10 @@ pub fn preview(spec: &Spec) -> Preview {
         points,
         parameters: search.space.parameters().len(),
         rungs,
-        epochs: trials.map(|_| epochs),
-        epochs_full: trials.map(|trials| trials.saturating_mul(last)),
+        epochs: trials.filter(|_| has_length).map(|_| epochs),
+        epochs_full: trials
+            .filter(|_| has_length)
+            .map(|trials| trials.saturating_mul(last)),
         time: search.limit.time,
     }
 }

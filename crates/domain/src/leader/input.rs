@@ -3,8 +3,8 @@
 use bonfire_search::Assignment;
 
 use crate::command::Command;
-use crate::effect::Effect;
-use crate::id::{Digest, LogIndex, Now, SweepId, WallMs, WorkerId};
+use crate::effect::{Effect, Refusal};
+use crate::id::{Attempt, Digest, LogIndex, Now, SweepId, TrialId, WallMs, WorkerId};
 use crate::order::{Fact, Order, Running, WorkerFacts};
 
 /// Both clocks, read once at the edge and handed in.
@@ -56,6 +56,15 @@ pub enum Input {
         parameters: Vec<Assignment>,
         exhausted: Option<String>,
     },
+    /// Somebody wants a trial of an external sweep. The same `request` again gets the same trial.
+    Asked {
+        sweep: SweepId,
+        request: u64,
+    },
+    /// Whoever asked does not wait any more.
+    Unasked {
+        request: u64,
+    },
     /// The condemned blobs are gone from every node.
     BlobsDeleted {
         chunks: Vec<Digest>,
@@ -85,4 +94,26 @@ pub enum Action {
     DeleteBlobs {
         chunks: Vec<Digest>,
     },
+    /// To whoever asked for a trial with this request.
+    Answer {
+        request: u64,
+        answer: Answer,
+    },
+}
+
+/// What somebody who asked for a trial gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Given {
+        trial: TrialId,
+        attempt: Attempt,
+    },
+    /// There is none now: the sweep's state as documents have it, and why.
+    Nothing {
+        state: &'static str,
+        reason: String,
+    },
+    Refused(Refusal),
+    /// Too many ask.
+    Busy,
 }

@@ -3,6 +3,7 @@
 //! What it has proposed and not yet seen applied is kept in `pending`, so that its decisions see the cluster plus that. A new
 //! leader starts from the cluster alone and derives every outstanding order again from what workers say they run.
 
+mod asks;
 mod finish;
 mod input;
 mod liveness;
@@ -12,11 +13,12 @@ mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use asks::deadline;
 pub use finish::{SweepDecision, decide_sweep};
-pub use input::{Action, Input, Time};
+pub use input::{Action, Answer, Input, Time};
 pub use liveness::Contact;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Sweep};
 use crate::command::Command;
 use crate::effect::Effect;
 use crate::id::{Now, Place, SweepId, TrialId, WorkerId};
@@ -38,6 +40,8 @@ pub struct LeaderConfig {
     pub condemn_max: usize,
     /// Trials asked of a sampler at once.
     pub suggest_max: u32,
+    /// Askers of external trials that wait at once.
+    pub asks_max: usize,
 }
 
 impl Default for LeaderConfig {
@@ -50,6 +54,7 @@ impl Default for LeaderConfig {
             backoff_ms_max: 30_000,
             condemn_max: 256,
             suggest_max: 256,
+            asks_max: 4_096,
         }
     }
 }
@@ -60,6 +65,8 @@ struct Pending {
     starts: Vec<(TrialId, Place)>,
     ends: Vec<(TrialId, Place)>,
     promotes: Vec<TrialId>,
+    /// External trials and the requests they go to.
+    gives: Vec<(TrialId, u64)>,
     creates: Option<SweepId>,
     /// Sweeps that this proposal finishes or stops.
     closes: Option<SweepId>,
@@ -76,10 +83,16 @@ pub struct Leader {
     contacts: BTreeMap<WorkerId, Contact>,
     /// Sweeps whose sampler is at work.
     suggesting: BTreeSet<SweepId>,
+    /// For each open sweep, whether its sampler looks at results.
+    looking: BTreeMap<SweepId, bool>,
     /// When a trial that failed or was lost may start again.
     not_before: BTreeMap<TrialId, Now>,
     /// Blobs are being deleted.
     deleting: bool,
+    /// Who waits for a trial of which external sweep, the first one first.
+    asks: Vec<(SweepId, u64)>,
+    /// Sweeps whose sampler was asked, at this number, only to hear whether it has more.
+    probed: BTreeMap<SweepId, u32>,
 }
 
 impl Leader {
@@ -91,8 +104,11 @@ impl Leader {
             pending: BTreeMap::new(),
             contacts: BTreeMap::new(),
             suggesting: BTreeSet::new(),
+            looking: BTreeMap::new(),
             not_before: BTreeMap::new(),
             deleting: false,
+            asks: Vec::new(),
+            probed: BTreeMap::new(),
         };
         let grace = Now(time.now.0.saturating_add(config.start_grace_ms));
         for worker in cluster.workers() {
@@ -154,6 +170,9 @@ impl Leader {
                     self.suggesting.remove(&sweep);
                     return vec![];
                 }
+                if let Some(sweep) = known.filter(|s| s.spec.is_external()) {
+                    return self.suggested_to_askers(time, sweep, seen, parameters, exhausted);
+                }
                 let command = Command::CreateTrials {
                     sweep,
                     first,
@@ -169,6 +188,11 @@ impl Leader {
                         ..Pending::default()
                     },
                 )]
+            }
+            Input::Asked { sweep, request } => self.asked(time, cluster, sweep, request),
+            Input::Unasked { request } => {
+                self.unasked(request);
+                vec![]
             }
             Input::BlobsDeleted { chunks } => {
                 self.deleting = false;
@@ -207,11 +231,20 @@ impl Leader {
                 },
             }],
             Effect::TrialReady { trial, tries } => {
-                self.back_off(time, trial, tries);
+                self.back_off(time, cluster, trial, tries);
                 vec![]
             }
             Effect::TrialEnded { trial } => {
                 self.not_before.remove(&trial);
+                vec![]
+            }
+            Effect::Given {
+                request,
+                trial,
+                attempt,
+            } => self.given(request, trial, attempt),
+            Effect::SweepEnded { sweep } => {
+                self.probed.remove(&sweep);
                 vec![]
             }
             Effect::FactTaken { worker, sequence } => vec![Action::Order {
@@ -257,8 +290,9 @@ impl Leader {
         }
     }
 
-    fn back_off(&mut self, time: Time, trial: TrialId, tries: u32) {
-        if tries == 0 {
+    fn back_off(&mut self, time: Time, cluster: &Cluster, trial: TrialId, tries: u32) {
+        let asked_for = |sweep: &Sweep| sweep.spec.is_external();
+        if tries == 0 || cluster.sweep(trial.sweep).is_some_and(asked_for) {
             self.not_before.remove(&trial);
             return;
         }

@@ -1,6 +1,6 @@
 //! Filling slots: waiting trials first, then promotions, then new trials from the sampler.
 
-use bonfire_search::SchedulerKind;
+use bonfire_search::{Sampler, SchedulerKind};
 
 use super::{Action, Leader, Pending, Time};
 use crate::cluster::{Cluster, Sweep, SweepState, WorkerState};
@@ -11,19 +11,28 @@ use crate::placement::{Load, Skip, decide_places};
 impl Leader {
     /// Does everything that can be done now: ends sweeps, starts, promotes and asks for trials.
     pub(super) fn work(&mut self, time: Time, cluster: &Cluster) -> Vec<Action> {
+        let mut actions = self.turn_away(cluster);
         let mut open: Vec<&Sweep> = cluster
             .sweeps()
             .filter(|s| !s.state.is_terminal())
             .collect();
+        let is_open = |id: &SweepId| open.iter().any(|sweep| sweep.id == *id);
+        self.looking.retain(|id, _| is_open(id));
         if open.is_empty() {
-            return vec![];
+            return actions;
         }
         open.sort_by_key(|s| (-i32::from(s.spec.resources.priority), s.id));
         let mut load = self.load(cluster);
-        let mut actions = Vec::new();
         for sweep in open {
+            let looking = self.looking.entry(sweep.id);
+            looking.or_insert_with(|| looks_at_results(sweep));
             actions.extend(self.finish_if_over(time, sweep));
-            if sweep.state == SweepState::Running {
+            if sweep.state != SweepState::Running {
+                continue;
+            }
+            if sweep.spec.is_external() {
+                actions.extend(self.serve(time, sweep));
+            } else {
                 actions.extend(self.fill(time, cluster, sweep, &mut load));
             }
         }
@@ -55,11 +64,15 @@ impl Leader {
     }
 
     /// Whether slots of this sweep may hold a trial ahead of need: its sampler does not look at results and nothing pauses.
-    fn runs_ahead(sweep: &Sweep) -> bool {
+    fn runs_ahead(&self, sweep: &Sweep) -> bool {
         match &sweep.spec.search {
             None => false,
-            Some(search) => matches!(search.scheduler, SchedulerKind::None),
+            Some(search) => search.scheduler == SchedulerKind::None && !self.looks(sweep),
         }
+    }
+
+    fn looks(&self, sweep: &Sweep) -> bool {
+        self.looking.get(&sweep.id).copied().unwrap_or(true)
     }
 
     /// The places this sweep can use now, or why there is none.
@@ -78,7 +91,7 @@ impl Leader {
             cluster,
             &sweep.spec,
             load,
-            Self::runs_ahead(sweep),
+            self.runs_ahead(sweep),
             reachable,
         )
     }
@@ -93,7 +106,7 @@ impl Leader {
         let Ok(mut places) = self.places(cluster, sweep, load) else {
             return vec![];
         };
-        if Self::runs_ahead(sweep) {
+        if self.runs_ahead(sweep) {
             // Both places of an empty slot may be filled in one turn.
             let empty: Vec<Place> = places
                 .iter()
@@ -177,16 +190,26 @@ impl Leader {
         actions
     }
 
-    /// Asks the sampler for as many trials as there is room for; one question at a time.
+    /// Asks for as many trials as there are places for.
     fn ask(&mut self, sweep: &Sweep, free: usize, capacity: usize, waiting: u32) -> Vec<Action> {
-        let ahead = if Self::runs_ahead(sweep) {
+        let ahead = if self.runs_ahead(sweep) {
             capacity.saturating_mul(2)
         } else {
             0
         };
         let wanted = (free + ahead).saturating_sub(waiting as usize) as u32;
+        self.request_trials(sweep, wanted)
+    }
+
+    /// Asks the sampler for trials, as many as the sweep has room for; one question at a time.
+    pub(super) fn request_trials(&mut self, sweep: &Sweep, wanted: u32) -> Vec<Action> {
         let count = wanted.min(sweep.room()).min(self.config.suggest_max);
-        let creating = |p: &Pending| p.creates == Some(sweep.id);
+        // A sampler that looks at results waits for those that are on their way into the log.
+        let looks = self.looks(sweep);
+        let creating = |p: &Pending| {
+            let ends = || p.ends.iter().any(|(trial, _)| trial.sweep == sweep.id);
+            p.creates == Some(sweep.id) || (looks && ends())
+        };
         if count == 0 || self.suggesting.contains(&sweep.id) || self.pending.values().any(creating)
         {
             return vec![];
@@ -204,6 +227,15 @@ impl Leader {
     pub fn is_suggesting(&self, sweep: SweepId) -> bool {
         self.suggesting.contains(&sweep)
     }
+}
+
+/// Whether the sampler of a sweep looks at results; no sampler looks at nothing.
+fn looks_at_results(sweep: &Sweep) -> bool {
+    let Some(search) = &sweep.spec.search else {
+        return false;
+    };
+    let (space, goal) = (search.space.clone(), sweep.spec.objective.goal);
+    Sampler::new(search.sampler, space, goal, search.seed).is_ok_and(|s| s.looks_at_results())
 }
 
 /// The first place of the numerics class the trial ran in before, else the first.

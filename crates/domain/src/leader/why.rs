@@ -15,6 +15,12 @@ impl Leader {
         };
         let mut reasons = Vec::new();
         match trial.state {
+            TrialState::Running | TrialState::Pending if sweep.spec.is_external() => {
+                if sweep.state == SweepState::Paused {
+                    reasons.push("its sweep is paused".to_owned());
+                }
+                reasons.push(self.why_external(time, sweep, &trial));
+            }
             TrialState::Running => {
                 let on = trial.history.last().map_or("", |r| r.worker.as_str());
                 reasons.push(format!("attempt {} runs on {on}", trial.attempt.0));

@@ -15,6 +15,9 @@ impl Spec {
     /// Values that no field takes, and fields that do not go together with these values.
     pub fn with(&self, a: &Assignment) -> Result<Spec, Vec<Problem>> {
         let mut spec = self.without_search();
+        if self.is_external() {
+            return Ok(spec); // its values are no fields
+        }
         let mut problems = fill(&mut spec, a);
         if problems.is_empty() {
             let clashes = clash::find(&spec).into_iter();
@@ -31,6 +34,7 @@ impl Spec {
     pub(super) fn without_search(&self) -> Spec {
         Spec {
             name: self.name.clone(),
+            trials: self.trials,
             data: self.data.clone(),
             task: self.task,
             model: self.model.clone(),

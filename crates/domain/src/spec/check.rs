@@ -6,7 +6,7 @@ use super::problem::{Problem, Sink};
 use super::shape::Shape;
 use super::suggest;
 use super::tree::{self, Content, Node};
-use super::{Goal, Spec, Task, defaults, fields, overrides, space};
+use super::{Goal, Spec, Task, defaults, external, fields, overrides, space};
 
 /// Checks a spec's text. `overrides` are `--set path=value`, in order.
 ///
@@ -40,8 +40,13 @@ fn read(root: &Node, sink: &mut Sink) -> Spec {
     if !follows_this_schema(root, sink) {
         return spec;
     }
+    let kept = external::is_said(root).then(|| external::keep(root, sink));
+    if kept.is_some() {
+        spec = external::defaults();
+    }
+    let root = kept.as_ref().unwrap_or(root);
     find_unknown(root, root, "", sink);
-    find_missing(root, model.as_ref(), sink);
+    find_missing(root, &spec, model.as_ref(), sink);
     let is_map = |node: &Node| {
         matches!(
             node.content,
@@ -67,7 +72,7 @@ fn read(root: &Node, sink: &mut Sink) -> Spec {
             (field.set)(&mut spec, datum);
         }
     }
-    complete(root, &mut spec);
+    complete(root, &mut spec, sink);
     if noop && model.is_some() {
         refuse_data(root, sink);
     }
@@ -222,13 +227,15 @@ fn find_other_kind(root: &Node, path: &str, group: &str, at: super::problem::Pos
     sink.push(at, path, format!("is for {owners}; {kind} has {has}{hint}"));
 }
 
-fn find_missing(root: &Node, model: Option<&super::ModelSpec>, sink: &mut Sink) {
+fn find_missing(root: &Node, spec: &Spec, model: Option<&super::ModelSpec>, sink: &mut Sink) {
     let noop = matches!(model, Some(super::ModelSpec::Noop { .. }));
     let mut paths: Vec<&str> = field::all()
-        .filter(|field| field.required)
+        .filter(|field| field.required && (!spec.is_external() || external::has(field.path)))
         .map(|f| f.path)
         .collect();
-    if !noop {
+    if spec.is_external() {
+        external::find_missing(root, sink);
+    } else if !noop {
         paths.extend(["data.dataset", "task"]);
     }
     if root.get("search").is_some() {
@@ -258,10 +265,13 @@ fn refuse_data(root: &Node, sink: &mut Sink) {
 }
 
 /// Defaults that depend on what was written elsewhere.
-fn complete(root: &Node, spec: &mut Spec) {
+fn complete(root: &Node, spec: &mut Spec, sink: &mut Sink) {
     let written = |path| root.find(path).is_some();
     if !written("tracking.experiment") {
         spec.tracking.experiment = spec.name.clone();
+    }
+    if spec.is_external() {
+        return external::complete(root, spec, sink);
     }
     if written("search.objective.metric") && !written("search.objective.goal") {
         let known = defaults::metrics(spec.task).iter();

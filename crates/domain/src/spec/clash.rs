@@ -254,6 +254,9 @@ fn find_in_training(spec: &Spec, found: &mut Vec<Clash>) {
 }
 
 fn find_in_objective(spec: &Spec, found: &mut Vec<Clash>) {
+    if spec.is_external() {
+        return; // its metric is the teller's
+    }
     if spec.task.is_none() && spec.data.is_some() {
         return; // the task is wrong, and said so
     }

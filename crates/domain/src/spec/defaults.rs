@@ -7,7 +7,7 @@ use super::{
     ImageColumn, LossSpec, Millis, Missing, ModelSpec, Norm, Objective, OptimizerKind,
     OptimizerSpec, Period, Resources, RetrySpec, SamplerKind, ScheduleKind, ScheduleSpec,
     SchedulerKind, SearchLimit, SearchSpec, Shuffle, Space, Spec, Split, Task, TextColumn,
-    TrackingSpec, TrainSpec,
+    TrackingSpec, TrainSpec, Trials,
 };
 
 /// The metrics of a task that an objective may name, with the direction that is better; the first one is the default.
@@ -49,6 +49,7 @@ pub(super) fn spec(model: ModelSpec, task: Option<Task>) -> Spec {
     let task = if noop { None } else { task };
     Spec {
         name: String::new(),
+        trials: Trials::Fleet,
         data: (!noop).then(|| data(task)),
         task,
         model,

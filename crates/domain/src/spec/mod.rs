@@ -8,6 +8,7 @@ mod check;
 mod clash;
 mod datum;
 mod defaults;
+mod external;
 mod field;
 mod fields;
 mod names;
@@ -38,6 +39,9 @@ pub use tree::{DEPTH_MAX, NODES_MAX, TEXT_BYTES_MAX};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
     pub name: String,
+    /// Where they are external, the fields that say how to train hold defaults that nobody reads.
+    #[serde(default, skip_serializing_if = "Trials::is_fleet")]
+    pub trials: Trials,
     /// `None` only where the model needs none (`noop`).
     pub data: Option<DataSpec>,
     /// `None` only where the model needs none (`noop`).
@@ -55,6 +59,22 @@ pub struct Spec {
     pub checkpoint: CheckpointSpec,
     pub retry: RetrySpec,
     pub tracking: TrackingSpec,
+}
+
+/// Who trains the trials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trials {
+    #[default]
+    Fleet,
+    /// A program of the user's: it asks for parameters and tells values. Parameter names are free.
+    External,
+}
+
+impl Trials {
+    fn is_fleet(&self) -> bool {
+        *self == Trials::Fleet
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -379,7 +399,13 @@ impl Spec {
         serde_json::from_str(text)
     }
 
-    /// Units of the scheduler (epochs) that a trial trains when nobody stops it.
+    /// Whether trials are asked for and told by somebody outside the fleet.
+    pub fn is_external(&self) -> bool {
+        self.trials == Trials::External
+    }
+
+    /// Units of the scheduler (epochs) that a trial trains when nobody stops it. An external trial ends when it is told so:
+    /// `u32::MAX`, or the last rung.
     pub fn budget(&self) -> u64 {
         u64::from(self.train.epochs)
     }

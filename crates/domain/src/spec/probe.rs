@@ -19,6 +19,9 @@ pub(super) fn run(root: &Node, spec: &Spec, sink: &mut Sink) {
     let Some(search) = &spec.search else {
         return;
     };
+    if spec.is_external() {
+        return; // its parameters are no fields
+    }
     let base = spec.without_search();
     let searched: BTreeSet<&str> = search
         .space

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use super::field::{self, Field};
 use super::shape::{Datum, Shape};
-use super::{Spec, units};
+use super::{Spec, external, units};
 use crate::id::Digest;
 
 impl Spec {
@@ -50,7 +50,8 @@ impl Spec {
 
     /// Whether a field exists under the kinds of this spec or of a trial of it.
     fn has(&self, field: &Field) -> bool {
-        if matches!(field.shape, Shape::Later) {
+        let idle = self.is_external() && !external::has(field.path);
+        if idle || matches!(field.shape, Shape::Later) {
             return false;
         }
         if field.kinds.is_empty() || field.exists_for(&field::kind_in(self, field.group())) {

@@ -20,11 +20,40 @@ pub fn json_schema(kind: &str) -> Option<Json> {
         "description": format!("a sweep of trials, or a single trial without search; at most {TEXT_BYTES_MAX} bytes"),
     });
     if let (Json::Object(schema), Json::Object(head)) = (&mut schema, head) {
-        for (key, value) in head {
+        for (key, value) in head.into_iter().chain(by_trials()) {
             schema.insert(key, value);
         }
     }
     Some(schema)
+}
+
+/// What differs with `trials: external`.
+fn by_trials() -> Map<String, Json> {
+    let search = |rules: Json| json!({ "search": rules });
+    let mut rules = Map::new();
+    rules.insert("if".into(), json!({ "required": ["trials"] }));
+    let then = search(json!({ "required": ["objective"] }));
+    rules.insert(
+        "then".into(),
+        json!({ "required": ["search"], "properties": then }),
+    );
+    let names = json!({ "parameters": { "propertyNames": { "pattern": names_pattern() } } });
+    let otherwise = search(json!({ "properties": names }));
+    rules.insert(
+        "else".into(),
+        json!({ "required": ["model"], "properties": otherwise }),
+    );
+    rules
+}
+
+/// The parameters that trials of the fleet may differ in.
+fn names_pattern() -> String {
+    let mut names: Vec<&str> = field::all()
+        .filter(|field| field.searchable)
+        .map(|field| field.path)
+        .collect();
+    names.dedup();
+    format!("^({})(\\[[0-9]+\\])?$", names.join("|").replace('.', "\\."))
 }
 
 fn group_json(group: &str) -> Json {
@@ -48,7 +77,7 @@ fn group_json(group: &str) -> Json {
             }
         };
         properties.insert(key.to_owned(), value);
-        if rows.iter().any(|field| field.required) || path == "model" {
+        if rows.iter().any(|field| field.required) {
             required.push(key);
         }
     }
@@ -109,7 +138,7 @@ fn shape_json(shape: &Shape) -> Json {
         Shape::Name => {
             json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" })
         }
-        Shape::Loose => json!({ "type": ["string", "number", "boolean"] }),
+        Shape::Loose | Shape::Scalar => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Choice { words, .. } => json!({ "enum": words }),
         Shape::Duration { .. } => {
             json!({ "type": "string", "pattern": "^[0-9.]+ *(ms|s|m|h|d)$" })
@@ -142,17 +171,9 @@ fn shape_json(shape: &Shape) -> Json {
 
 fn parameters_json() -> Json {
     let scalar = json!({ "type": ["string", "number", "boolean"] });
-    let mut names: Vec<&str> = field::all()
-        .filter(|field| field.searchable)
-        .map(|field| field.path)
-        .collect();
-    names.dedup();
     json!({
         "type": "object",
         "minProperties": 1,
-        "propertyNames": {
-            "pattern": format!("^({})(\\[[0-9]+\\])?$", names.join("|").replace('.', "\\.")),
-        },
         "additionalProperties": {
             "type": "object",
             "properties": {
@@ -210,10 +231,8 @@ mod tests {
     #[test]
     fn each_leaf_says_what_it_is() {
         let schema = json_schema("sweep").unwrap();
-        assert_eq!(
-            schema["required"],
-            json!(["kind", "version", "name", "model"])
-        );
+        assert_eq!(schema["required"], json!(["kind", "version", "name"]));
+        assert_eq!(schema["else"]["required"], json!(["model"]));
         let lr = &schema["properties"]["optimizer"]["properties"]["lr"];
         assert_eq!(lr["exclusiveMinimum"], json!(0.0));
         assert_eq!(lr["description"], json!("learning rate after the warm-up"));

@@ -29,6 +29,8 @@ pub(super) enum Shape {
     Name,
     /// Text, or a number or flag taken as it is written.
     Loose,
+    /// A flag, a number or text, of the type it is written as.
+    Scalar,
     /// One of some words. `later` are words of the product that this version does not know.
     Choice {
         words: &'static [&'static str],
@@ -140,6 +142,7 @@ impl Shape {
                 "a name of letters, digits, `-`, `_` and `.`, at most 64, the first a letter or digit"
                     .into()
             }
+            Shape::Scalar => "a number, text, true or false".into(),
             Shape::Choice { words, .. } if words.len() == 1 => words[0].into(),
             Shape::Choice { words, .. } => format!("one of {}", words.join(", ")),
             Shape::Duration { min_ms } if *min_ms > 0 => {
@@ -298,6 +301,10 @@ impl Shape {
                 "{} (put it in quotes)",
                 self.refuse(&scalar.describe())
             )),
+            (Shape::Scalar, Scalar::Flag(value)) => Ok(Datum::Flag(*value)),
+            (Shape::Scalar, Scalar::Whole(value)) => Ok(Datum::Whole(*value)),
+            (Shape::Scalar, Scalar::Real(value)) if value.is_finite() => Ok(Datum::Real(*value)),
+            (Shape::Scalar, Scalar::Text(text)) => Ok(Datum::Text(text.clone())),
             (Shape::Name, Scalar::Text(text)) if is_name(text) => Ok(Datum::Text(text.clone())),
             (Shape::Choice { words, later }, Scalar::Text(text)) => {
                 if words.contains(&text.as_str()) {

@@ -15,7 +15,7 @@ use super::shape::{Datum, Shape};
 use super::suggest;
 use super::tree::{Content, Entry, Node, Scalar};
 use super::units;
-use super::{Spec, probe};
+use super::{Spec, external, probe};
 
 const PATH: &str = "search.parameters";
 
@@ -111,6 +111,10 @@ struct Slot {
 }
 
 fn find_slot(root: &Node, spec: &Spec, entry: &Entry, sink: &mut Sink) -> Option<Slot> {
+    if spec.is_external() {
+        let shape = external::shape_of(entry);
+        return Some(Slot { shape });
+    }
     let name = entry.key.as_str();
     let found =
         resolve_any_kind(root, spec, name).and_then(|(field, index)| match (&field.shape, index) {

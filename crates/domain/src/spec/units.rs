@@ -101,6 +101,18 @@ impl std::fmt::Display for Millis {
     }
 }
 
+/// As a spec has it: `500ms`, `90s`, `1.5h`, `1d`.
+impl std::str::FromStr for Millis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Millis, String> {
+        let ms = duration(text).and_then(|ms| u64::try_from(ms).ok());
+        ms.map(Millis).ok_or_else(|| {
+            "write a duration of at most ten years, such as 90s, 30m or 2h".to_owned()
+        })
+    }
+}
+
 /// `1 epoch`, as a spec has it.
 impl std::fmt::Display for Period {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

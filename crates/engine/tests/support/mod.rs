@@ -189,6 +189,7 @@ pub fn every_model() -> Vec<Toy> {
 pub fn spec(model: ModelSpec, task: Task) -> Spec {
     Spec {
         name: "toy".into(),
+        trials: Trials::Fleet,
         data: None,
         task: Some(task),
         model,

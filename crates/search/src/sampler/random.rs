@@ -17,9 +17,20 @@ pub(super) fn suggest(
     number: u32,
     is_new: impl Fn(&Assignment) -> bool,
 ) -> Assignment {
+    draw(space, seed, number, DRAWS, is_new)
+}
+
+/// As [`suggest`], of at most that many draws.
+pub(super) fn draw(
+    space: &Space,
+    seed: u64,
+    number: u32,
+    draws: u32,
+    is_new: impl Fn(&Assignment) -> bool,
+) -> Assignment {
     let mut stream = stream(b"bonfire:random:1", seed, u64::from(number));
     let mut point = space.place(|_| stream.next_u64());
-    for _ in 1..DRAWS {
+    for _ in 1..draws {
         if is_new(&point) {
             break;
         }

@@ -1,6 +1,6 @@
 //! A set of point numbers, kept as runs: a search that fills its space costs less the fuller it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,9 +38,45 @@ impl Taken {
             _ => rank,
         }
     }
+}
+
+/// A set with some numbers more, which it does not keep.
+#[derive(Clone, Debug)]
+pub(super) struct Ahead<'a> {
+    base: &'a Taken,
+    /// None of them is in `base`.
+    added: BTreeSet<u128>,
+}
+
+impl<'a> Ahead<'a> {
+    pub(super) fn of(base: &'a Taken) -> Ahead<'a> {
+        Ahead {
+            base,
+            added: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, rank: u128) {
+        if !self.base.has(rank) {
+            self.added.insert(rank);
+        }
+    }
+
+    pub(super) fn has(&self, rank: u128) -> bool {
+        self.base.has(rank) || self.added.contains(&rank)
+    }
+
+    /// The smallest number from `rank` on that is in neither.
+    pub(super) fn next_free(&self, rank: u128) -> u128 {
+        let mut free = self.base.next_free(rank);
+        while self.added.contains(&free) {
+            free = self.base.next_free(free + 1);
+        }
+        free
+    }
 
     pub(super) fn count(&self) -> u128 {
-        self.count
+        self.base.count + self.added.len() as u128
     }
 }
 
@@ -63,6 +99,26 @@ mod tests {
             assert_eq!(taken.has(rank), ranks.contains(&rank), "{ranks:?} {rank}");
             let free = (rank..).find(|r| !ranks.contains(r));
             assert_eq!(Some(taken.next_free(rank)), free, "{ranks:?} {rank}");
+        }
+    }
+
+    #[test]
+    fn a_set_with_some_more_is_the_set_of_all() {
+        for (kept, more) in [
+            (&[][..], &[][..]),
+            (&[1, 2, 5], &[3, 5, 6, 0]),
+            (&[], &[4, 5, 5]),
+        ] {
+            let (mut base, mut all) = (Taken::default(), Taken::default());
+            kept.iter().for_each(|rank| base.insert(*rank));
+            kept.iter().chain(more).for_each(|rank| all.insert(*rank));
+            let mut ahead = Ahead::of(&base);
+            more.iter().for_each(|rank| ahead.insert(*rank));
+            assert_eq!(ahead.count(), all.count);
+            for rank in 0..10 {
+                assert_eq!(ahead.has(rank), all.has(rank), "{rank}");
+                assert_eq!(ahead.next_free(rank), all.next_free(rank), "{rank}");
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! Counts the points of a finite space and numbers them, without listing them.
+//! Counts the points of a space that have no active continuous parameter and numbers them, without listing them.
+//! In a finite space those are all.
 //!
 //! Parameters joined by conditions form a component; the components are independent, so a point's number is a mixed
 //! radix number with one digit a component. Inside one, the parameters are walked in order. All that the past means
@@ -42,17 +43,11 @@ struct Place {
 }
 
 impl Points {
-    /// `parameters` are checked and in order. `None` if one is continuous.
+    /// `parameters` are checked and in order.
     ///
     /// # Errors
     /// [`SpaceProblem::TooEntangled`] when there are too many cases to count.
-    pub(super) fn count(parameters: &[Parameter]) -> Result<Option<Points>, SpaceError> {
-        if parameters
-            .iter()
-            .any(|parameter| parameter.range.cardinality().is_none())
-        {
-            return Ok(None);
-        }
+    pub(super) fn count(parameters: &[Parameter]) -> Result<Points, SpaceError> {
         let mut components = Vec::new();
         let mut size: u128 = 1;
         let mut cases = 0;
@@ -74,7 +69,7 @@ impl Points {
             size = size.saturating_mul(ways);
             components.push(component);
         }
-        Ok(Some(Points { components, size }))
+        Ok(Points { components, size })
     }
 
     pub(super) fn size(&self) -> u128 {
@@ -199,8 +194,9 @@ impl Component {
             *rank -= own;
             next = asked + 1;
         }
-        let index = next + *rank / unasked;
-        *rank %= unasked;
+        // Without a way to go on, every number belongs to a value that was asked for.
+        let index = next + rank.checked_div(unasked).unwrap_or(0);
+        *rank = rank.checked_rem(unasked).unwrap_or(0);
         index
     }
 }
@@ -234,7 +230,7 @@ fn find_components(parameters: &[Parameter]) -> Vec<Vec<usize>> {
     components.into_values().collect()
 }
 
-/// The parameters are finite.
+/// Continuous parameters have no values here, so no point where they are active is counted.
 fn find_places(parameters: &[Parameter], members: &[usize]) -> Vec<Place> {
     let indices = |parent: &Parameter, values: &[Value]| -> BTreeSet<u128> {
         values
@@ -253,7 +249,7 @@ fn find_places(parameters: &[Parameter], members: &[usize]) -> Vec<Place> {
                 }
             }
         }
-        let cardinality = parent.range.cardinality().unwrap_or(1);
+        let cardinality = parent.range.cardinality().unwrap_or(0);
         let asked = asks
             .iter()
             .flat_map(|(_, wanted)| wanted.iter().copied())

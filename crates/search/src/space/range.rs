@@ -86,8 +86,18 @@ impl Range {
     /// in logarithms where `log` says so. For log integers the share of n is that of [n - 1/2, n + 1/2], rounded.
     pub(crate) fn at(&self, fraction: u64) -> Value {
         match self {
+            Range::Real { .. } | Range::Integer { log: true, .. } => self.at_share(unit(fraction)),
+            Range::Integer { .. } | Range::Choice { .. } => {
+                let count = self.cardinality().unwrap_or(1); // at most 2^64, so the product fits
+                self.nth((u128::from(fraction) * count) >> 64)
+            }
+        }
+    }
+
+    /// As [`Range::at`], for a share in [0, 1] that may be any float.
+    pub(crate) fn at_share(&self, share: f64) -> Value {
+        match self {
             Range::Real { min, max, log } => {
-                let share = unit(fraction);
                 let value = if *log {
                     libm::exp(between(libm::log(*min), libm::log(*max), share))
                 } else {
@@ -100,16 +110,46 @@ impl Range {
                 max,
                 log: true,
             } => {
-                let low = libm::log(*min as f64 - 0.5);
-                let high = libm::log(*max as f64 + 0.5);
-                let value = libm::round(libm::exp(between(low, high, unit(fraction))));
+                let (low, high) = log_ends(*min, *max);
+                let value = libm::round(libm::exp(between(low, high, share)));
                 Value::Int((value as i64).clamp(*min, *max)) // the cast saturates
             }
             Range::Integer { .. } | Range::Choice { .. } => {
-                let count = self.cardinality().unwrap_or(1); // at most 2^64, so the product fits
-                self.nth((u128::from(fraction) * count) >> 64)
+                let count = self.cardinality().unwrap_or(1) as f64;
+                self.nth(libm::floor(share * count) as u128) // the cast saturates
             }
         }
+    }
+
+    /// The share of the range at which a value lies, in [0, 1]: the middle of a discrete value's part. `None` if it
+    /// is not in the range.
+    pub(crate) fn share_of(&self, value: &Value) -> Option<f64> {
+        let share = match self {
+            Range::Real { min, max, .. } if min == max => 0.5,
+            Range::Real { min, max, log } => {
+                let value = value.as_f64()?;
+                if *log {
+                    let (low, high) = (libm::log(*min), libm::log(*max));
+                    (libm::log(value) - low) / (high - low)
+                } else {
+                    // In halves, so that the width may exceed the largest float.
+                    (value / 2.0 - min / 2.0) / (max / 2.0 - min / 2.0)
+                }
+            }
+            Range::Integer {
+                min,
+                max,
+                log: true,
+            } => {
+                let (low, high) = log_ends(*min, *max);
+                (libm::log(value.as_f64()?) - low) / (high - low)
+            }
+            Range::Integer { .. } | Range::Choice { .. } => {
+                (self.index_of(value)? as f64 + 0.5) / self.cardinality()? as f64
+            }
+        };
+        let inside = self.contains(value) && share.is_finite();
+        inside.then(|| share.clamp(0.0, 1.0))
     }
 }
 
@@ -118,8 +158,13 @@ fn integers(min: i64, max: i64) -> u128 {
     u128::from(max.abs_diff(min)) + 1
 }
 
+/// The logarithms between which a log range of integers lies.
+fn log_ends(min: i64, max: i64) -> (f64, f64) {
+    (libm::log(min as f64 - 0.5), libm::log(max as f64 + 0.5))
+}
+
 /// A multiple of 2^-53 in [0, 1).
-fn unit(fraction: u64) -> f64 {
+pub(crate) fn unit(fraction: u64) -> f64 {
     const ULP: f64 = 1.0 / (1u64 << 53) as f64;
     (fraction >> 11) as f64 * ULP
 }

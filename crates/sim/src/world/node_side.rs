@@ -75,7 +75,8 @@ impl World<'_> {
                     let after = self.draw(200);
                     self.queue.after(after, Event::DeleteBlobs { life, chunks });
                 }
-                Want::Act(Action::Propose { .. }) => {}
+                // Nobody asks for trials of external sweeps here.
+                Want::Act(Action::Propose { .. } | Action::Answer { .. }) => {}
                 Want::Answered { tag, effects } => self.answered(tag, &effects)?,
                 Want::Fatal(reason) => return Err(reason),
             }

@@ -19,7 +19,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.objective.metric",
         Shape::Text,
-        "what is compared, such as valid.accuracy; by default what suits the task",
+        "what is compared, such as valid.accuracy; by default what suits the task (external: value)",
         |s| of(s, |_| Datum::Text(s.objective.metric.clone())),
         |s, v| v.text().clone_into(&mut s.objective.metric),
     ),
@@ -52,10 +52,10 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.sampler.kind",
         Shape::Choice {
-            words: &["auto", "grid", "random", "sobol"],
-            later: &["tpe", "gp", "cmaes", "nsga2", "evolution", "bohb", "halton"],
+            words: &["auto", "grid", "random", "sobol", "tpe"],
+            later: &["gp", "cmaes", "nsga2", "evolution", "bohb", "halton"],
         },
-        "who picks the next values; auto is sobol",
+        "who picks the next values; auto chooses by the space and the trials so far",
         |s| {
             of(s, |search| {
                 let name = match search.sampler {
@@ -63,6 +63,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     SamplerKind::Grid => "grid",
                     SamplerKind::Random => "random",
                     SamplerKind::Sobol => "sobol",
+                    SamplerKind::Tpe => "tpe",
                 };
                 Datum::Text(name.into())
             })
@@ -73,6 +74,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     "grid" => SamplerKind::Grid,
                     "random" => SamplerKind::Random,
                     "sobol" => SamplerKind::Sobol,
+                    "tpe" => SamplerKind::Tpe,
                     _ => SamplerKind::Auto,
                 }
             })
@@ -126,7 +128,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.scheduler.min",
         Shape::whole(1, 1_000_000),
-        "epochs before a trial may be stopped",
+        "epochs before a trial may be stopped (external: --at)",
         |s| {
             of(s, |search| match search.scheduler {
                 SchedulerKind::Asha { min, .. } | SchedulerKind::Median { min, .. } => {
@@ -149,7 +151,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.scheduler.max",
         Shape::whole(1, 1_000_000),
-        "epochs of the last rung; train.epochs by default",
+        "epochs of the last rung; train.epochs by default (external: required)",
         |s| {
             of(s, |search| match search.scheduler {
                 SchedulerKind::Asha { max, .. } => Datum::of_u64(max),

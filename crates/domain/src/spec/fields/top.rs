@@ -2,7 +2,7 @@
 
 use super::super::field::Field;
 use super::super::shape::{Datum, Shape};
-use super::super::{Millis, Task};
+use super::super::{Millis, Task, Trials};
 
 pub(in super::super) const HEAD: &[Field] = &[
     Field::new(
@@ -32,7 +32,16 @@ pub(in super::super) const HEAD: &[Field] = &[
         |s, v| v.text().clone_into(&mut s.name),
     )
     .required(),
-    Field::later("trials"),
+    Field::new(
+        "trials",
+        Shape::choice(&["external"]),
+        "who trains: the fleet, or with external whoever calls trial ask and trial tell",
+        |s| match s.trials {
+            Trials::Fleet => Datum::Absent,
+            Trials::External => Datum::Text("external".into()),
+        },
+        |s, _| s.trials = Trials::External,
+    ),
 ];
 
 pub(in super::super) const TASK: &[Field] = &[Field::new(

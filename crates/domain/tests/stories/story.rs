@@ -1,33 +1,30 @@
-//! Long stories of cluster, leader and session as text that anyone can read: `tests/golden/stories/*.txt`.
-//!
-//! `UPDATE_GOLDEN=1` writes them anew; read the difference before it is committed.
-// Golden files are read and written here; the crate itself may not.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+//! A fleet as text: each event with what follows from it.
 
 use std::path::PathBuf;
 
-use bonfire_domain::command::{Command, SweepAction};
-use bonfire_domain::fault::{AttemptEnd, Failure, LostCause};
+use bonfire_domain::command::{Command, Told};
+use bonfire_domain::effect::Effect;
+use bonfire_domain::fault::AttemptEnd;
 use bonfire_domain::leader::{Action, Input, Time};
 use bonfire_domain::order::{Fact, Order, Running, SlotFacts, WorkerFacts};
 use bonfire_domain::{
-    Cluster, Leader, LeaderConfig, LogIndex, Now, Suggester, SweepId, TrialId, WallMs, WorkerId,
-    invariant, spec,
+    Attempt, Cluster, Leader, LeaderConfig, LogIndex, Now, Suggester, SweepId, TrialId, WallMs,
+    WorkerId, invariant, spec,
 };
 
 /// A fleet without processes: what the leader proposes is applied at once, what it orders is written down.
-struct Story {
-    cluster: Cluster,
-    leader: Leader,
-    suggester: Suggester,
-    now: u64,
-    index: u64,
+pub struct Story {
+    pub cluster: Cluster,
+    pub leader: Leader,
+    pub suggester: Suggester,
+    pub now: u64,
+    pub index: u64,
     sequences: std::collections::BTreeMap<WorkerId, u64>,
-    text: String,
+    pub text: String,
 }
 
 impl Story {
-    fn new() -> Story {
+    pub fn new() -> Story {
         let cluster = Cluster::new();
         let (leader, _) = Leader::new(Time::default(), LeaderConfig::default(), &cluster);
         Story {
@@ -41,19 +38,19 @@ impl Story {
         }
     }
 
-    fn time(&self) -> Time {
+    pub fn time(&self) -> Time {
         Time {
             now: Now(self.now),
             wall: WallMs(1_000_000 + self.now),
         }
     }
 
-    fn say(&mut self, line: &str) {
+    pub fn say(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
     }
 
-    fn apply(&mut self, tag: Option<u64>, commands: Vec<Command>) {
+    pub fn apply(&mut self, tag: Option<u64>, commands: Vec<Command>) {
         self.index += 1;
         let mut effects = Vec::new();
         for command in commands {
@@ -64,8 +61,12 @@ impl Story {
         self.lead(Input::Applied { tag, effects });
     }
 
-    fn lead(&mut self, input: Input) {
+    pub fn lead(&mut self, input: Input) {
         let actions = self.leader.step(self.time(), &self.cluster, input);
+        self.act(actions);
+    }
+
+    pub fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Propose { tag, commands } => {
@@ -94,6 +95,9 @@ impl Story {
                         exhausted,
                     });
                 }
+                Action::Answer { request, answer } => {
+                    self.say(&format!("  to asker {request}: {answer:?}"));
+                }
                 Action::DeleteBlobs { chunks } => {
                     self.say(&format!("  delete {} blobs", chunks.len()));
                     self.lead(Input::BlobsDeleted { chunks });
@@ -103,13 +107,13 @@ impl Story {
     }
 
     /// Runs an event under its headline and closes it with where everything stands.
-    fn event(&mut self, headline: &str, input: Input) {
+    pub fn event(&mut self, headline: &str, input: Input) {
         self.say(headline);
         self.lead(input);
         self.stand();
     }
 
-    fn stand(&mut self) {
+    pub fn stand(&mut self) {
         let mut line = String::from("  =>");
         for sweep in self.cluster.sweeps() {
             line.push_str(&format!(" {} {:?}:", sweep.name, sweep.state));
@@ -127,7 +131,7 @@ impl Story {
         self.say(&line);
     }
 
-    fn submit(&mut self, text: &str) {
+    pub fn submit(&mut self, text: &str) {
         let spec = spec::check(text.as_bytes(), &[]).unwrap();
         self.say(&format!("submit {}", spec.name));
         let command = Command::CreateSweep {
@@ -141,7 +145,7 @@ impl Story {
         self.stand();
     }
 
-    fn join(&mut self, number: u64, slots: usize) {
+    pub fn join(&mut self, number: u64, slots: usize) {
         let slot = SlotFacts {
             device: "cpu".to_owned(),
         };
@@ -165,7 +169,7 @@ impl Story {
         );
     }
 
-    fn fact(&mut self, number: u64, headline: &str, fact: Fact) {
+    pub fn fact(&mut self, number: u64, headline: &str, fact: Fact) {
         let worker = WorkerId(number);
         let sequence = self.sequences.get_mut(&worker).unwrap();
         let facts = vec![(*sequence, fact)];
@@ -176,7 +180,7 @@ impl Story {
         );
     }
 
-    fn observe(&mut self, worker: u64, number: u32, epoch: u64, value: f64) {
+    pub fn observe(&mut self, worker: u64, number: u32, epoch: u64, value: f64) {
         let (trial, attempt) = self.current(number);
         let fact = Fact::Observed {
             trial,
@@ -192,7 +196,7 @@ impl Story {
         );
     }
 
-    fn end(&mut self, worker: u64, number: u32, end: AttemptEnd) {
+    pub fn end(&mut self, worker: u64, number: u32, end: AttemptEnd) {
         let (trial, attempt) = self.current(number);
         let headline = format!("trial {number} ended: {end}");
         let fact = Fact::Ended {
@@ -203,7 +207,40 @@ impl Story {
         self.fact(worker, &headline, fact);
     }
 
-    fn current(&self, number: u32) -> (TrialId, bonfire_domain::Attempt) {
+    pub fn ask(&mut self, request: u64) {
+        let sweep = SweepId(0);
+        self.event(
+            &format!("asker {request} asks"),
+            Input::Asked { sweep, request },
+        );
+    }
+
+    pub fn tell(&mut self, number: u32, attempt: u32, told: Told) {
+        self.say(&format!("trial {number}, attempt {attempt}: {told:?}"));
+        let command = Command::Tell {
+            trial: self.current(number).0,
+            attempt: Attempt(attempt),
+            told,
+            at: self.time().wall,
+        };
+        self.index += 1;
+        let effects = self.cluster.apply(LogIndex(self.index), command);
+        for effect in &effects {
+            match effect {
+                Effect::Refused(refusal) => self.say(&format!("  refused: {refusal}")),
+                Effect::Told {
+                    repeated, proceed, ..
+                } => self.say(&format!("  repeated {repeated}, go on {proceed}")),
+                _ => {}
+            }
+        }
+        invariant::check_all(&self.cluster).unwrap();
+        self.suggester.rebuild(&self.cluster);
+        self.lead(Input::Applied { tag: None, effects });
+        self.stand();
+    }
+
+    pub fn current(&self, number: u32) -> (TrialId, Attempt) {
         let trial = TrialId {
             sweep: SweepId(0),
             number,
@@ -211,13 +248,13 @@ impl Story {
         (trial, self.cluster.trial(trial).unwrap().attempt)
     }
 
-    fn pass(&mut self, ms: u64) {
+    pub fn pass(&mut self, ms: u64) {
         self.now += ms;
         self.event(&format!("{ms} ms pass"), Input::Tick);
     }
 
     #[track_caller]
-    fn is(self, name: &str) {
+    pub fn is(self, name: &str) {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stories");
         let path = folder.join(name);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -249,6 +286,12 @@ fn describe(command: &Command) -> String {
         Command::Report { sequence, .. } => format!("Report {sequence}"),
         Command::Finish { ending, reason, .. } => format!("Finish {ending:?}: {reason}"),
         Command::Admit { admission, .. } => format!("Admit {admission:?}"),
+        Command::Give {
+            trial,
+            attempt,
+            request,
+            ..
+        } => format!("Give {}#{} to {request}", trial.number, attempt.0),
         other => format!("{other:?}").split(' ').next().unwrap().to_owned(),
     }
 }
@@ -270,149 +313,4 @@ fn order_line(order: &Order) -> String {
         Order::Acknowledge { sequence } => format!("Acknowledge {sequence}"),
         other => format!("{other:?}"),
     }
-}
-
-fn noop(search: &str) -> String {
-    format!(
-        "kind: sweep\nversion: 1\nname: story\nmodel: {{ kind: noop, x: 0.5 }}\ntrain: {{ epochs: 9 }}\n{search}"
-    )
-}
-
-const SOBOL: &str = "search:\n  sampler: { kind: sobol, seed: 1 }\n  scheduler: { kind: SCHEDULER }\n  limit: { trials: 3 }\n  \
-    parameters:\n    model.x: { min: 0.0, max: 1.0 }\n";
-
-#[test]
-fn a_lost_worker_gives_its_trial_back() {
-    let mut story = Story::new();
-    story.join(1, 1);
-    story.submit(&noop(""));
-    story.observe(1, 0, 1, 1.04);
-    story.event(
-        "w1 disconnects",
-        Input::Disconnected {
-            worker: WorkerId(1),
-        },
-    );
-    story.pass(5_000);
-    story.join(2, 1);
-    story.pass(100);
-    story.observe(2, 0, 9, 0.15);
-    story.end(2, 0, AttemptEnd::Reached);
-    story.is("lost_worker.txt");
-}
-
-#[test]
-fn asha_pauses_promotes_and_prunes() {
-    let mut story = Story::new();
-    story.join(1, 1);
-    let search = SOBOL.replace("SCHEDULER", "asha, min: 1, max: 9, eta: 3");
-    story.submit(&noop(&search));
-    for (number, value) in [(0, 1.3), (1, 1.1), (2, 1.2)] {
-        story.observe(1, number, 1, value);
-        story.end(1, number, AttemptEnd::Reached);
-    }
-    story.observe(1, 1, 3, 0.4);
-    story.end(1, 1, AttemptEnd::Reached);
-    story.is("asha.txt");
-}
-
-#[test]
-fn faults_are_retried_with_backoff_and_counted() {
-    let mut story = Story::new();
-    story.join(1, 1);
-    story.submit(&noop("retry: { attempts: 2 }\n"));
-    story.end(1, 0, AttemptEnd::Lost(LostCause::Killed));
-    story.pass(50);
-    let panicked = || AttemptEnd::Failed {
-        failure: Failure::Panicked,
-        detail: "boom".to_owned(),
-    };
-    story.end(1, 0, panicked());
-    story.pass(50);
-    story.pass(50);
-    story.end(1, 0, panicked());
-    story.is("retries.txt");
-}
-
-#[test]
-fn nan_is_never_retried() {
-    let mut story = Story::new();
-    story.join(1, 1);
-    story.submit(&noop(""));
-    let failure = Failure::NonFinite { step: 3 };
-    let detail = String::new();
-    story.end(1, 0, AttemptEnd::Failed { failure, detail });
-    story.is("not_finite.txt");
-}
-
-#[test]
-fn a_paused_sweep_holds_and_goes_on() {
-    let mut story = Story::new();
-    story.join(1, 2);
-    story.submit(&noop(&SOBOL.replace("SCHEDULER", "none")));
-    let control = |action| {
-        vec![Command::ControlSweep {
-            sweep: SweepId(0),
-            action,
-            at: WallMs(0),
-        }]
-    };
-    story.say("a user pauses");
-    story.apply(None, control(SweepAction::Pause));
-    story.stand();
-    for number in 0..3 {
-        story.end(1, number, AttemptEnd::Yielded);
-    }
-    story.say("a user resumes");
-    story.apply(None, control(SweepAction::Resume));
-    story.stand();
-    story.say("a user cancels");
-    story.apply(None, control(SweepAction::Cancel { save: false }));
-    story.stand();
-    for number in 0..3 {
-        story.end(1, number, AttemptEnd::Stopped);
-    }
-    story.is("pause_resume_cancel.txt");
-}
-
-#[test]
-fn a_sampler_that_does_not_know_the_sweep_yet_ends_nothing() {
-    let mut story = Story::new();
-    story.join(1, 1);
-    let spec = spec::check(noop(&SOBOL.replace("SCHEDULER", "none")).as_bytes(), &[]).unwrap();
-    let command = Command::CreateSweep {
-        request: 1,
-        name: spec.name.clone(),
-        spec: spec.canonical(),
-        dataset: None,
-        at: WallMs(0),
-    };
-    let effects = story.cluster.apply(LogIndex(1), command);
-    let applied = Input::Applied { tag: None, effects };
-    let asked = story
-        .leader
-        .step(story.time(), &story.cluster, applied)
-        .into_iter()
-        .find_map(|action| match action {
-            Action::Suggest {
-                sweep, first, seen, ..
-            } => Some((sweep, first, seen)),
-            _ => None,
-        });
-    let (sweep, first, seen) = asked.unwrap();
-    let (parameters, exhausted) = Suggester::new().suggest(sweep, first, 1);
-    let unknown = Input::Suggested {
-        sweep,
-        first,
-        seen,
-        parameters,
-        exhausted,
-    };
-    let actions = story.leader.step(story.time(), &story.cluster, unknown);
-    assert_eq!(actions, [], "neither an end nor a question at once");
-    let again = story.leader.step(story.time(), &story.cluster, Input::Tick);
-    assert!(
-        matches!(again[..], [Action::Suggest { first: 0, .. }]),
-        "asked again with the next input: {again:?}"
-    );
 }

@@ -1,0 +1,8 @@
+//! How good the search is: sweeps against tables of known results, beside the stored runs of Optuna.
+
+mod known;
+pub mod parallel;
+mod peers;
+mod regret;
+mod simulate;
+pub mod tables;

@@ -1,0 +1,314 @@
+//! External trials: given to whoever asks, ended by what the asker tells. They have attempts and no place.
+//!
+//! A trial that is not told in time stays with its asker until the next one asks: what is told late still counts while nobody
+//! else has the trial.
+
+use bonfire_search::{Event, Verdict};
+
+use super::sweep::{Sweep, SweepState};
+use super::trial::{AttemptRecord, Observation, Trial, TrialState};
+use super::{Cluster, Outcome};
+use crate::command::Told;
+use crate::effect::{Effect, Refusal};
+use crate::fault::{AttemptEnd, Failure, LostCause};
+use crate::id::{Attempt, LogIndex, TrialId, WallMs};
+
+/// Intermediate values of one trial.
+pub const TOLD_MAX: usize = 10_000;
+
+impl Cluster {
+    /// Gives a trial to an asker: one that waits, or a running one whose asker ran out of time. The leader says which.
+    /// A repeated request changes nothing and is answered with the trial it got.
+    pub(super) fn give(
+        &mut self,
+        index: LogIndex,
+        request: u64,
+        id: TrialId,
+        attempt: Attempt,
+        at: WallMs,
+    ) -> Outcome {
+        let sweep = self.external_mut(id)?;
+        if let Some(number) = sweep.requests.get(&request).copied() {
+            let attempt = sweep.live_mut(number)?.attempt;
+            let trial = sweep.id_of(number);
+            return Ok(vec![Effect::Given {
+                request,
+                trial,
+                attempt,
+            }]);
+        }
+        let lost_max = sweep.spec.retry.lost;
+        let open = sweep.waiting.contains(&id.number) || sweep.running.contains(&id.number);
+        if !open || sweep.state != SweepState::Running {
+            let state = if open {
+                sweep.state.name()
+            } else {
+                sweep
+                    .trial(id.number)
+                    .ok_or(Refusal::NoSuchTrial)?
+                    .state
+                    .name()
+            };
+            return Err(not_from(state, "give it to an asker"));
+        }
+        let trial = sweep.live_mut(id.number)?;
+        if attempt != trial.attempt.next() {
+            return Err(Refusal::Fenced {
+                current: trial.attempt,
+            });
+        }
+        if trial.state == TrialState::Running {
+            let end = AttemptEnd::Lost(LostCause::Untold);
+            trial.lost += 1;
+            trial.reason = Some(end.to_string());
+            trial.end_record(at, end);
+            let spent = trial.lost > lost_max;
+            sweep.forget_asker(id.number);
+            if spent {
+                return Ok(self.settle(index, id, TrialState::Failed, at));
+            }
+        }
+        let sweep = self.external_mut(id)?;
+        let trial = sweep.live_mut(id.number)?;
+        trial.reason = None;
+        trial.begin(AttemptRecord {
+            attempt,
+            worker: String::new(),
+            numerics: String::new(),
+            from_step: 0,
+            started: at,
+            ended: None,
+        });
+        sweep.set_state(id.number, TrialState::Running);
+        sweep.requests.insert(request, id.number);
+        Ok(vec![Effect::Given {
+            request,
+            trial: id,
+            attempt,
+        }])
+    }
+
+    /// Takes what an asker tells of its trial. What was told before changes nothing.
+    pub(super) fn tell(
+        &mut self,
+        index: LogIndex,
+        id: TrialId,
+        attempt: Attempt,
+        told: Told,
+        at: WallMs,
+    ) -> Outcome {
+        let sweep = self.external_mut(id)?;
+        let trial = sweep.trial(id.number).ok_or(Refusal::NoSuchTrial)?;
+        if attempt != trial.attempt {
+            return Err(Refusal::Fenced {
+                current: trial.attempt,
+            });
+        }
+        if let Told::Value { value } | Told::Intermediate { value, .. } = &told
+            && !value.is_finite()
+        {
+            return Err(Refusal::NotFinite);
+        }
+        let answer = |repeated, proceed| Effect::Told {
+            trial: id,
+            repeated,
+            proceed,
+        };
+        if let Some(proceed) = repeats(&trial, &told) {
+            return Ok(vec![answer(true, proceed)]);
+        }
+        let stopped = matches!(
+            trial.state,
+            TrialState::Paused | TrialState::Pruned | TrialState::Cancelled
+        );
+        match (told, trial.state) {
+            (Told::Value { value }, TrialState::Running) => {
+                let last = trial.observations.last();
+                let unit = match last {
+                    // The last intermediate value, told as the end.
+                    Some(last) if last.value.to_bits() == value.to_bits() => None,
+                    _ => Some(
+                        trial
+                            .observations
+                            .iter()
+                            .map(|o| o.epoch + 1)
+                            .max()
+                            .unwrap_or(1),
+                    ),
+                };
+                let mut effects = Vec::new();
+                if let Some(unit) = unit {
+                    effects.extend(sweep.take_told(index, id, unit, value).0);
+                }
+                sweep
+                    .live_mut(id.number)?
+                    .end_record(at, AttemptEnd::Reached);
+                effects.extend(self.settle(index, id, TrialState::Completed, at));
+                effects.extend(self.stop_if_reached(id, value, at));
+                effects.push(answer(false, false));
+                Ok(effects)
+            }
+            (Told::Failed { reason }, TrialState::Running) => {
+                let trial = sweep.live_mut(id.number)?;
+                let end = AttemptEnd::Failed {
+                    failure: Failure::Told,
+                    detail: reason,
+                };
+                trial.faults += 1;
+                trial.reason = Some(end.to_string());
+                trial.end_record(at, end);
+                let mut effects = self.settle(index, id, TrialState::Failed, at);
+                effects.push(answer(false, false));
+                Ok(effects)
+            }
+            (Told::Intermediate { at: unit, value }, TrialState::Running) => {
+                if trial.observations.len() >= TOLD_MAX {
+                    let limit = TOLD_MAX as u32;
+                    return Err(Refusal::LimitReached { limit });
+                }
+                self.tell_intermediate(index, id, unit, value, at)
+            }
+            (Told::Intermediate { .. }, _) if stopped => Ok(vec![answer(false, false)]),
+            (_, state) => Err(not_from(state.name(), "take what was told")),
+        }
+    }
+
+    fn tell_intermediate(
+        &mut self,
+        index: LogIndex,
+        id: TrialId,
+        unit: u64,
+        value: f64,
+        at: WallMs,
+    ) -> Outcome {
+        let sweep = self.external_mut(id)?;
+        let (mut effects, verdict) = sweep.take_told(index, id, unit, value);
+        let next = match verdict {
+            Verdict::Continue => None,
+            // At a rung: on at once if it is among the best there now, else given out again when it is.
+            Verdict::Pause => match sweep.scheduler.promoted(id.number) {
+                Some(until) => {
+                    sweep.live_mut(id.number)?.until = until;
+                    None
+                }
+                None => {
+                    let trial = sweep.live_mut(id.number)?;
+                    trial.end_record(at, AttemptEnd::Reached);
+                    Some(TrialState::Paused)
+                }
+            },
+            Verdict::Stop { reason } => {
+                let trial = sweep.live_mut(id.number)?;
+                trial.reason = Some(reason.to_string());
+                Some(TrialState::Pruned)
+            }
+        };
+        if let Some(next) = next {
+            effects.extend(self.settle(index, id, next, at));
+        }
+        let stopped = self.stop_if_reached(id, value, at);
+        let proceed = next.is_none() && stopped.is_empty();
+        effects.extend(stopped);
+        effects.push(Effect::Told {
+            trial: id,
+            repeated: false,
+            proceed,
+        });
+        Ok(effects)
+    }
+
+    /// Stops the sweep if this value of a trial is as good as `stop_at`.
+    pub(super) fn stop_if_reached(&mut self, id: TrialId, value: f64, at: WallMs) -> Vec<Effect> {
+        let Ok(sweep) = self.sweep_mut(id.sweep) else {
+            return vec![];
+        };
+        let objective = &sweep.spec.objective;
+        let goal = objective.goal;
+        let reached = objective
+            .stop_at
+            .filter(|stop| !value.is_nan() && !goal.better(*stop, value));
+        match reached {
+            Some(stop_at) if sweep.state == SweepState::Running => {
+                let reason = format!("trial {} reached stop_at {stop_at}", id.number);
+                self.stop_sweep(id.sweep, false, false, reason, false, at)
+            }
+            _ => vec![],
+        }
+    }
+
+    fn external_mut(&mut self, id: TrialId) -> Result<&mut Sweep, Refusal> {
+        let sweep = self.sweep_mut(id.sweep)?;
+        if sweep.spec.is_external() {
+            Ok(sweep)
+        } else {
+            Err(Refusal::NotExternal)
+        }
+    }
+}
+
+impl Sweep {
+    /// Records a value of a live trial and asks the scheduler about it.
+    fn take_told(
+        &mut self,
+        index: LogIndex,
+        id: TrialId,
+        unit: u64,
+        value: f64,
+    ) -> (Vec<Effect>, Verdict) {
+        let goal = self.spec.objective.goal;
+        if let Some(trial) = self.live.get_mut(&id.number) {
+            trial.observe(
+                goal,
+                Observation {
+                    index,
+                    step: unit,
+                    epoch: unit,
+                    value,
+                },
+            );
+        }
+        let event = Event::Observed {
+            number: id.number,
+            at: unit,
+            value,
+        };
+        let verdict = self.scheduler.observe(&event);
+        self.consider(id.number, value);
+        let sweep = id.sweep;
+        (vec![Effect::Learned { sweep, event }], verdict)
+    }
+
+    /// The asker's attempt is over: its request is not answered with this trial again.
+    pub(super) fn forget_asker(&mut self, number: u32) {
+        self.requests.retain(|_, given| *given != number);
+    }
+}
+
+/// Whether the same was told before, and then whether the asker should go on. Of an intermediate value the first one
+/// counts, whatever a later attempt finds there.
+fn repeats(trial: &Trial, told: &Told) -> Option<bool> {
+    match told {
+        Told::Intermediate { at, .. } => {
+            let known = trial.observations.iter().any(|o| o.step == *at);
+            known.then_some(trial.state == TrialState::Running)
+        }
+        Told::Value { value } => {
+            let last = trial.observations.last()?;
+            let same = last.value.to_bits() == value.to_bits();
+            (trial.state == TrialState::Completed && same).then_some(false)
+        }
+        Told::Failed { .. } => {
+            let (_, end) = trial.history.last()?.ended.as_ref()?;
+            let told = |failure: &Failure| *failure == Failure::Told;
+            let by_asker = matches!(end, AttemptEnd::Failed { failure, .. } if told(failure));
+            (trial.state == TrialState::Failed && by_asker).then_some(false)
+        }
+    }
+}
+
+fn not_from(state: &str, action: &str) -> Refusal {
+    Refusal::NotFrom {
+        state: state.to_owned(),
+        action: action.to_owned(),
+    }
+}

@@ -1,0 +1,160 @@
+//! Long stories of cluster, leader and session as text that anyone can read: `tests/golden/stories/*.txt`.
+//!
+//! `UPDATE_GOLDEN=1` writes them anew; read the difference before it is committed.
+// Golden files are read and written here; the crate itself may not.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod external;
+mod story;
+
+use bonfire_domain::command::{Command, SweepAction};
+use bonfire_domain::fault::{AttemptEnd, Failure, LostCause};
+use bonfire_domain::leader::{Action, Input};
+use bonfire_domain::{LogIndex, Suggester, SweepId, WallMs, WorkerId, spec};
+
+use story::Story;
+
+fn noop(search: &str) -> String {
+    format!(
+        "kind: sweep\nversion: 1\nname: story\nmodel: {{ kind: noop, x: 0.5 }}\ntrain: {{ epochs: 9 }}\n{search}"
+    )
+}
+
+const SOBOL: &str = "search:\n  sampler: { kind: sobol, seed: 1 }\n  scheduler: { kind: SCHEDULER }\n  limit: { trials: 3 }\n  \
+    parameters:\n    model.x: { min: 0.0, max: 1.0 }\n";
+
+#[test]
+fn a_lost_worker_gives_its_trial_back() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    story.submit(&noop(""));
+    story.observe(1, 0, 1, 1.04);
+    story.event(
+        "w1 disconnects",
+        Input::Disconnected {
+            worker: WorkerId(1),
+        },
+    );
+    story.pass(5_000);
+    story.join(2, 1);
+    story.pass(100);
+    story.observe(2, 0, 9, 0.15);
+    story.end(2, 0, AttemptEnd::Reached);
+    story.is("lost_worker.txt");
+}
+
+#[test]
+fn asha_pauses_promotes_and_prunes() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    let search = SOBOL.replace("SCHEDULER", "asha, min: 1, max: 9, eta: 3");
+    story.submit(&noop(&search));
+    for (number, value) in [(0, 1.3), (1, 1.1), (2, 1.2)] {
+        story.observe(1, number, 1, value);
+        story.end(1, number, AttemptEnd::Reached);
+    }
+    story.observe(1, 1, 3, 0.4);
+    story.end(1, 1, AttemptEnd::Reached);
+    story.is("asha.txt");
+}
+
+#[test]
+fn faults_are_retried_with_backoff_and_counted() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    story.submit(&noop("retry: { attempts: 2 }\n"));
+    story.end(1, 0, AttemptEnd::Lost(LostCause::Killed));
+    story.pass(50);
+    let panicked = || AttemptEnd::Failed {
+        failure: Failure::Panicked,
+        detail: "boom".to_owned(),
+    };
+    story.end(1, 0, panicked());
+    story.pass(50);
+    story.pass(50);
+    story.end(1, 0, panicked());
+    story.is("retries.txt");
+}
+
+#[test]
+fn nan_is_never_retried() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    story.submit(&noop(""));
+    let failure = Failure::NonFinite { step: 3 };
+    let detail = String::new();
+    story.end(1, 0, AttemptEnd::Failed { failure, detail });
+    story.is("not_finite.txt");
+}
+
+#[test]
+fn a_paused_sweep_holds_and_goes_on() {
+    let mut story = Story::new();
+    story.join(1, 2);
+    story.submit(&noop(&SOBOL.replace("SCHEDULER", "none")));
+    let control = |action| {
+        vec![Command::ControlSweep {
+            sweep: SweepId(0),
+            action,
+            at: WallMs(0),
+        }]
+    };
+    story.say("a user pauses");
+    story.apply(None, control(SweepAction::Pause));
+    story.stand();
+    for number in 0..3 {
+        story.end(1, number, AttemptEnd::Yielded);
+    }
+    story.say("a user resumes");
+    story.apply(None, control(SweepAction::Resume));
+    story.stand();
+    story.say("a user cancels");
+    story.apply(None, control(SweepAction::Cancel { save: false }));
+    story.stand();
+    for number in 0..3 {
+        story.end(1, number, AttemptEnd::Stopped);
+    }
+    story.is("pause_resume_cancel.txt");
+}
+
+#[test]
+fn a_sampler_that_does_not_know_the_sweep_yet_ends_nothing() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    let spec = spec::check(noop(&SOBOL.replace("SCHEDULER", "none")).as_bytes(), &[]).unwrap();
+    let command = Command::CreateSweep {
+        request: 1,
+        name: spec.name.clone(),
+        spec: spec.canonical(),
+        dataset: None,
+        at: WallMs(0),
+    };
+    let effects = story.cluster.apply(LogIndex(1), command);
+    let applied = Input::Applied { tag: None, effects };
+    let asked = story
+        .leader
+        .step(story.time(), &story.cluster, applied)
+        .into_iter()
+        .find_map(|action| match action {
+            Action::Suggest {
+                sweep, first, seen, ..
+            } => Some((sweep, first, seen)),
+            _ => None,
+        });
+    let (sweep, first, seen) = asked.unwrap();
+    let (parameters, exhausted) = Suggester::new().suggest(sweep, first, 1);
+    let unknown = Input::Suggested {
+        sweep,
+        first,
+        seen,
+        parameters,
+        exhausted,
+    };
+    let actions = story.leader.step(story.time(), &story.cluster, unknown);
+    assert_eq!(actions, [], "neither an end nor a question at once");
+    let again = story.leader.step(story.time(), &story.cluster, Input::Tick);
+    assert!(
+        matches!(again[..], [Action::Suggest { first: 0, .. }]),
+        "asked again with the next input: {again:?}"
+    );
+}

@@ -1,0 +1,134 @@
+//! Several suggestions in a row, each seeing those before it as created, without copying the sampler.
+
+use super::taken::Ahead;
+use super::tpe::Known;
+use super::{SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, grid, random, sobol, tpe};
+use crate::{Assignment, Suggestion};
+
+/// How often a place is drawn again in a space with continuous parameters, once every other point is taken.
+const DRAWS: u32 = 256;
+
+pub(super) fn suggest(sampler: &Sampler, first: u32, count: u32) -> Vec<Suggestion> {
+    let mut batch = Batch {
+        sampler,
+        taken: Ahead::of(&sampler.taken),
+        points: Vec::new(),
+    };
+    let mut suggestions = Vec::new();
+    for number in (first..=u32::MAX).take(count as usize) {
+        let suggestion = batch.suggest(number);
+        let ended = matches!(suggestion, Suggestion::Exhausted { .. });
+        if let Suggestion::Trial(point) = &suggestion {
+            batch.create(point);
+        }
+        suggestions.push(suggestion);
+        if ended {
+            break;
+        }
+    }
+    suggestions
+}
+
+/// A sampler, and the trials of this batch so far.
+struct Batch<'a> {
+    sampler: &'a Sampler,
+    taken: Ahead<'a>,
+    points: Vec<Box<[f64]>>,
+}
+
+impl Batch<'_> {
+    fn create(&mut self, point: &Assignment) {
+        let sampler = self.sampler;
+        if let Some(rank) = sampler.space.rank(point) {
+            self.taken.insert(rank);
+        }
+        if sampler.looks_at_results()
+            && let Some(point) = sampler.axes.encode(&sampler.space, point)
+        {
+            self.points.push(point);
+        }
+    }
+
+    fn suggest(&self, number: u32) -> Suggestion {
+        let sampler = self.sampler;
+        if sampler.kind == SamplerKind::Grid {
+            return grid::suggest(&sampler.space, number);
+        }
+        if let Some(size) = sampler.space.size()
+            && self.taken.count() >= size
+        {
+            let reason = format!("each of the space's {size} points has been tried");
+            return Suggestion::Exhausted { reason };
+        }
+        let point = self.choose(number);
+        Suggestion::Trial(if self.is_new(&point) {
+            point
+        } else {
+            self.free_point(point, number)
+        })
+    }
+
+    fn choose(&self, number: u32) -> Assignment {
+        let sampler = self.sampler;
+        match sampler.kind {
+            SamplerKind::Random => self.random(number),
+            SamplerKind::Grid | SamplerKind::Sobol => self.spread(number),
+            SamplerKind::Tpe | SamplerKind::Auto => {
+                let known = Known {
+                    space: &sampler.space,
+                    axes: &sampler.axes,
+                    goal: sampler.goal,
+                    seed: sampler.seed,
+                    history: &sampler.history,
+                    ahead: &self.points,
+                };
+                if sampler.history.valued() < tpe::STARTUP {
+                    self.spread(number)
+                } else {
+                    tpe::suggest(&known, number, |point| self.is_new(point))
+                }
+            }
+        }
+    }
+
+    /// Whether no trial has that point; always, where it has no number.
+    fn is_new(&self, point: &Assignment) -> bool {
+        let rank = self.sampler.space.rank(point);
+        rank.is_none_or(|rank| !self.taken.has(rank))
+    }
+
+    fn random(&self, number: u32) -> Assignment {
+        let sampler = self.sampler;
+        random::suggest(&sampler.space, sampler.seed, number, |p| self.is_new(p))
+    }
+
+    /// A place of Sobol's sequence, or a random one where there are more parameters than it has dimensions.
+    fn spread(&self, number: u32) -> Assignment {
+        let sampler = self.sampler;
+        if sampler.axes.len() > SOBOL_DIMENSIONS_MAX {
+            return self.random(number);
+        }
+        sobol::suggest(&sampler.space, sampler.seed, number)
+    }
+
+    /// The next free point after a taken one, in the space's order, from the start again after the last. Where all
+    /// points with numbers are taken and there are others, one of those, found by drawing.
+    fn free_point(&self, point: Assignment, number: u32) -> Assignment {
+        let sampler = self.sampler;
+        let free = sampler.space.rank(&point).and_then(|rank| {
+            let size = sampler.space.numbered()?;
+            let next = self.taken.next_free(rank);
+            let next = if next < size {
+                next
+            } else {
+                self.taken.next_free(0)
+            };
+            sampler.space.point(next)
+        });
+        if let Some(free) = free {
+            return free;
+        }
+        let is_new = |point: &Assignment| self.is_new(point);
+        random::draw(&sampler.space, sampler.seed, number, DRAWS, is_new)
+    }
+}
