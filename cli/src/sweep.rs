@@ -273,8 +273,10 @@ fn preview_text(plan: &Preview) -> String {
             plan.points
                 .map_or_else(|| "continuous".to_owned(), |p| p.to_string()),
         ),
-        ("epochs in all", known(plan.epochs)),
     ];
+    if plan.epochs.is_some() || plan.trials.is_none() {
+        facts.push(("epochs in all", known(plan.epochs)));
+    }
     if plan.epochs != plan.epochs_full {
         facts.push(("without stopping early", known(plan.epochs_full)));
     }

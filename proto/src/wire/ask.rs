@@ -10,10 +10,10 @@ use crate::pb;
 /// The largest unit of an intermediate value: what a double counts exactly.
 pub const TOLD_AT_MAX: u64 = 1 << 53;
 
-/// A trial of an external sweep is wanted. `request` makes a repeated one get the same trial.
+/// A trial of an external sweep is wanted. `request`, drawn by the asker, makes a repeated one get the same trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    pub request: u64,
+    pub request: Option<u64>,
     pub sweep: String,
 }
 
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn requests_survive_the_wire() {
         let ask = Ask {
-            request: u64::MAX,
+            request: Some(u64::MAX),
             sweep: "last".into(),
         };
         assert_eq!(Ask::try_from(pb::AskRequest::from(ask.clone())), Ok(ask));
