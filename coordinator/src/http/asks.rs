@@ -98,8 +98,8 @@ async fn ask(
     // Everything has a default.
     let body = if body.is_empty() { b"{}" } else { body };
     let request = read::<AskBody>(body)?.request;
-    let asked = bonfire_proto::pb::AskRequest { request, sweep };
-    asks::ask(context, Ask::try_from(asked).map_err(wrong)?).await
+    let asked = Ask::new(sweep, request).map_err(wrong)?;
+    asks::ask(context, asked).await
 }
 
 async fn tell(

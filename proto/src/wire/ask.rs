@@ -25,6 +25,17 @@ pub struct Tell {
     pub told: Told,
 }
 
+impl Ask {
+    /// Checks what a peer said, whichever way it came.
+    ///
+    /// # Errors
+    /// No sweep, or a selector beyond its limit.
+    pub fn new(sweep: String, request: Option<u64>) -> Result<Ask, WireError> {
+        let sweep = filled("sweep", sweep, SELECTOR_BYTES_MAX)?;
+        Ok(Ask { request, sweep })
+    }
+}
+
 impl Tell {
     /// Checks what a peer said, whichever way it came.
     ///
@@ -71,10 +82,7 @@ impl From<Ask> for pb::AskRequest {
 impl TryFrom<pb::AskRequest> for Ask {
     type Error = WireError;
     fn try_from(m: pb::AskRequest) -> Result<Ask, WireError> {
-        Ok(Ask {
-            request: m.request,
-            sweep: filled("sweep", m.sweep, SELECTOR_BYTES_MAX)?,
-        })
+        Ask::new(m.sweep, m.request)
     }
 }
 
