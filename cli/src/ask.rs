@@ -23,7 +23,7 @@ pub async fn ask(global: &Global, args: &Ask) -> Outcome {
     };
     let link = Link::open(global, Need::Read).await?;
     let ask = wire::Ask {
-        request,
+        request: Some(request),
         sweep: args.sweep.clone(),
     };
     let answer = link.fleet.ask(ask).await;

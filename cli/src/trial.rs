@@ -187,10 +187,11 @@ async fn why(global: &Global, selector: &str) -> Outcome {
     }
     for a in &why.attempts {
         let end = a.end.as_deref().unwrap_or("runs");
-        out.push_str(&format!(
-            "  attempt {} on {} from step {}: {end}\n",
-            a.attempt, a.worker, a.from_step
-        ));
+        let place = match a.worker.as_str() {
+            "" => String::new(), // with an asker
+            worker => format!(" on {worker} from step {}", a.from_step),
+        };
+        out.push_str(&format!("  attempt {}{place}: {end}\n", a.attempt));
     }
     output.print(&out);
     Ok(Exit::Done)

@@ -19,7 +19,13 @@ const ASK_MAX: Duration = Duration::from_secs(15);
 /// A trial, or why there is none now.
 pub(crate) async fn ask(context: &Context, asked: Ask) -> Result<AskDocument, CommandError> {
     let sweep = find(context, move |cluster| select::sweep(cluster, &asked.sweep)).await?;
-    let answer = context.app.ask_trial(sweep, asked.request);
+    let request = match asked.request {
+        Some(request) => request,
+        None => {
+            getrandom::u64().map_err(|e| CommandError::Wrong(format!("no random number: {e}")))?
+        }
+    };
+    let answer = context.app.ask_trial(sweep, request);
     let answer = tokio::time::timeout(ASK_MAX, answer).await;
     Ok(answer.unwrap_or(Err(AskError::Slow))?)
 }

@@ -75,7 +75,12 @@ pub struct Tell {
     #[arg(long)]
     pub failed: bool,
     /// Why it failed
-    #[arg(long, value_name = "TEXT", requires = "failed")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "failed",
+        conflicts_with = "value"
+    )]
     pub reason: Option<String>,
 }
 

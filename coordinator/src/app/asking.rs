@@ -13,29 +13,26 @@ use super::input::{AskError, Input};
 
 pub(super) type Reply = oneshot::Sender<Result<AskDocument, AskError>>;
 
-/// The loop's end: replies by request. Bounded by the leader, which answers those beyond its limit at once.
+/// The loop's end: replies by sweep and request. Bounded by the leader, which answers those beyond its limit at once.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     /// With a number of its own: who asks again with the same request takes the place of the one before.
-    waiting: BTreeMap<u64, (u64, Reply)>,
+    waiting: BTreeMap<(SweepId, u64), (u64, Reply)>,
 }
 
 impl Asking {
-    pub(super) fn wait(&mut self, request: u64, waiter: u64, reply: Reply) {
-        self.waiting.insert(request, (waiter, reply));
+    pub(super) fn wait(&mut self, asked: (SweepId, u64), waiter: u64, reply: Reply) {
+        self.waiting.insert(asked, (waiter, reply));
     }
 
     /// Forgets a waiter; false if the request is another one's by now, or was answered.
-    pub(super) fn leave(&mut self, request: u64, waiter: u64) -> bool {
-        let mine = self
-            .waiting
-            .get(&request)
-            .is_some_and(|(w, _)| *w == waiter);
-        mine && self.waiting.remove(&request).is_some()
+    pub(super) fn leave(&mut self, asked: (SweepId, u64), waiter: u64) -> bool {
+        let mine = self.waiting.get(&asked).is_some_and(|(w, _)| *w == waiter);
+        mine && self.waiting.remove(&asked).is_some()
     }
 
-    pub(super) fn answer(&mut self, cluster: &Cluster, request: u64, answer: Answer) {
-        let Some((_, reply)) = self.waiting.remove(&request) else {
+    pub(super) fn answer(&mut self, cluster: &Cluster, asked: (SweepId, u64), answer: Answer) {
+        let Some((_, reply)) = self.waiting.remove(&asked) else {
             return;
         };
         let document = match answer {
@@ -66,15 +63,15 @@ impl Asking {
 /// A waiter's end: tells the loop when it waits no longer, so that no trial goes to nobody.
 struct Waiter<'a> {
     app: &'a App,
-    request: u64,
+    asked: (SweepId, u64),
     waiter: u64,
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let (request, waiter) = (self.request, self.waiter);
+        let (asked, waiter) = (self.asked, self.waiter);
         // A loop that has too much to do gives the trial out again later.
-        let _ = self.app.offer(Input::LeaveTrial { request, waiter });
+        let _ = self.app.offer(Input::LeaveTrial { asked, waiter });
     }
 }
 
@@ -87,15 +84,15 @@ impl App {
     ) -> Result<AskDocument, AskError> {
         let (reply, answer) = oneshot::channel();
         let waiter = self.next_waiter();
+        let asked = (sweep, request);
         self.offer(Input::AskTrial {
-            sweep,
-            request,
+            asked,
             waiter,
             reply,
         })?;
         let leaves = Waiter {
             app: self,
-            request,
+            asked,
             waiter,
         };
         let answer = answer.await.map_err(|_| AskError::Stopping)?;

@@ -51,14 +51,14 @@ pub(crate) enum Input {
     },
     /// A client wants a trial of an external sweep.
     AskTrial {
-        sweep: SweepId,
-        request: u64,
+        /// The sweep, and a number of the client's own.
+        asked: (SweepId, u64),
         waiter: u64,
         reply: Reply,
     },
     /// It does not wait any more.
     LeaveTrial {
-        request: u64,
+        asked: (SweepId, u64),
         waiter: u64,
     },
     /// A quick look at the state, inside the loop.

@@ -234,20 +234,21 @@ impl Turn {
             }
             Input::Ask { command, reply } => self.propose(command, reply),
             Input::AskTrial {
-                sweep,
-                request,
+                asked,
                 waiter,
                 reply,
             } => {
-                self.asking.wait(request, waiter, reply);
+                self.asking.wait(asked, waiter, reply);
+                let (sweep, request) = asked;
                 self.lead(time, leader::Input::Asked { sweep, request });
                 if self.leader.is_none() {
                     self.asking.end();
                 }
             }
-            Input::LeaveTrial { request, waiter } => {
-                if self.asking.leave(request, waiter) {
-                    self.lead(time, leader::Input::Unasked { request });
+            Input::LeaveTrial { asked, waiter } => {
+                if self.asking.leave(asked, waiter) {
+                    let (sweep, request) = asked;
+                    self.lead(time, leader::Input::Unasked { sweep, request });
                 }
             }
             Input::Read(look) => look(&View {

@@ -97,13 +97,9 @@ async fn ask(
 ) -> Result<impl Serialize + use<>, CommandError> {
     // Everything has a default.
     let body = if body.is_empty() { b"{}" } else { body };
-    let request = match read::<AskBody>(body)?.request {
-        Some(request) => request,
-        None => getrandom::u64()
-            .map_err(|e| CommandError::Wrong(format!("no random number to be had: {e}")))?,
-    };
-    let asked = bonfire_proto::pb::AskRequest { request, sweep };
-    asks::ask(context, Ask::try_from(asked).map_err(wrong)?).await
+    let request = read::<AskBody>(body)?.request;
+    let asked = Ask::new(sweep, request).map_err(wrong)?;
+    asks::ask(context, asked).await
 }
 
 async fn tell(

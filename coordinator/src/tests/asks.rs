@@ -25,6 +25,7 @@ fn external(trials: u32) -> Submit {
 
 fn ask(request: u64) -> Ask {
     let sweep = "ext".to_owned();
+    let request = Some(request);
     Ask { request, sweep }
 }
 

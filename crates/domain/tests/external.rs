@@ -137,7 +137,9 @@ impl Life {
             match action {
                 Action::Propose { tag, commands } => self.proposed.push_back((tag, commands)),
                 Action::Suggest { .. } => self.questions.push_back(action),
-                Action::Answer { request, answer } => self.answer(request, answer),
+                Action::Answer {
+                    request, answer, ..
+                } => self.answer(request, answer),
                 other => panic!("{other:?}"),
             }
         }
@@ -247,7 +249,8 @@ impl Life {
             Op::Ask(request) => self.ask(request),
             Op::Leave(request) => {
                 self.waiting.remove(&request);
-                self.lead(Input::Unasked { request });
+                let sweep = SWEEP;
+                self.lead(Input::Unasked { sweep, request });
             }
             Op::Tell(n, told) => drop(self.tell(n, told)),
             Op::Commit => drop(self.commit()),

@@ -10,10 +10,10 @@ use crate::pb;
 /// The largest unit of an intermediate value: what a double counts exactly.
 pub const TOLD_AT_MAX: u64 = 1 << 53;
 
-/// A trial of an external sweep is wanted. `request` makes a repeated one get the same trial.
+/// A trial of an external sweep is wanted. `request`, drawn by the asker, makes a repeated one get the same trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    pub request: u64,
+    pub request: Option<u64>,
     pub sweep: String,
 }
 
@@ -23,6 +23,17 @@ pub struct Tell {
     pub trial: String,
     pub attempt: Attempt,
     pub told: Told,
+}
+
+impl Ask {
+    /// Checks what a peer said, whichever way it came.
+    ///
+    /// # Errors
+    /// No sweep, or a selector beyond its limit.
+    pub fn new(sweep: String, request: Option<u64>) -> Result<Ask, WireError> {
+        let sweep = filled("sweep", sweep, SELECTOR_BYTES_MAX)?;
+        Ok(Ask { request, sweep })
+    }
 }
 
 impl Tell {
@@ -71,10 +82,7 @@ impl From<Ask> for pb::AskRequest {
 impl TryFrom<pb::AskRequest> for Ask {
     type Error = WireError;
     fn try_from(m: pb::AskRequest) -> Result<Ask, WireError> {
-        Ok(Ask {
-            request: m.request,
-            sweep: filled("sweep", m.sweep, SELECTOR_BYTES_MAX)?,
-        })
+        Ask::new(m.sweep, m.request)
     }
 }
 
@@ -122,7 +130,7 @@ mod tests {
     #[test]
     fn requests_survive_the_wire() {
         let ask = Ask {
-            request: u64::MAX,
+            request: Some(u64::MAX),
             sweep: "last".into(),
         };
         assert_eq!(Ask::try_from(pb::AskRequest::from(ask.clone())), Ok(ask));

@@ -44,9 +44,13 @@ impl Turn {
                         seen,
                     });
                 }
-                Action::Answer { request, answer } => {
-                    self.asking
-                        .answer(self.host.machine().cluster(), request, answer);
+                Action::Answer {
+                    sweep,
+                    request,
+                    answer,
+                } => {
+                    let cluster = self.host.machine().cluster();
+                    self.asking.answer(cluster, (sweep, request), answer);
                 }
                 Action::DeleteBlobs { chunks } => {
                     let _ = self.told.send(Told::DeleteBlobs(chunks));

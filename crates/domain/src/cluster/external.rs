@@ -183,9 +183,13 @@ impl Cluster {
     ) -> Outcome {
         let sweep = self.external_mut(id)?;
         let (mut effects, verdict) = sweep.take_told(index, id, unit, value);
+        // One that a user resumed from a rung goes on to the end.
+        let (until, budget) = (sweep.live_mut(id.number)?.until, sweep.spec.budget());
+        let rests = until < budget && unit >= until;
         let next = match verdict {
             Verdict::Continue => None,
             // At a rung: on at once if it is among the best there now, else given out again when it is.
+            Verdict::Pause if !rests => None,
             Verdict::Pause => match sweep.scheduler.promoted(id.number) {
                 Some(until) => {
                     sweep.live_mut(id.number)?.until = until;
@@ -234,6 +238,11 @@ impl Cluster {
             }
             _ => vec![],
         }
+    }
+
+    pub(super) fn is_external(&self, id: TrialId) -> bool {
+        let sweep = self.sweeps.get(&id.sweep);
+        sweep.is_some_and(|sweep| sweep.spec.is_external())
     }
 
     fn external_mut(&mut self, id: TrialId) -> Result<&mut Sweep, Refusal> {

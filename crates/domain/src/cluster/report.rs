@@ -26,6 +26,14 @@ impl Cluster {
             _ => return vec![],
         }
         let mut effects = match fact {
+            // No worker has it, whatever this one says.
+            Fact::Observed { trial, .. }
+            | Fact::Checkpointed { trial, .. }
+            | Fact::Ended { trial, .. }
+                if self.is_external(trial) =>
+            {
+                vec![]
+            }
             Fact::Observed {
                 trial,
                 attempt,

@@ -10,9 +10,9 @@ use crate::id::{Attempt, LogIndex, Place, WallMs};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrialState {
-    /// Waits for a slot.
+    /// Waits for a slot, or for an asker.
     Pending,
-    /// Has a current attempt on a slot (running there, or next).
+    /// Has a current attempt on a slot (running there, or next), or with an asker.
     Running,
     /// At a rung, or held with its sweep; may go on.
     Paused,
@@ -124,6 +124,7 @@ pub struct Trial {
     pub state: TrialState,
     /// The latest attempt; current while the state is running.
     pub attempt: Attempt,
+    /// Of a running trial of the fleet; an external one has none.
     pub place: Option<Place>,
     /// Epochs the trial may train to now.
     pub until: u64,

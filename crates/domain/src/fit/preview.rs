@@ -1,6 +1,6 @@
 //! What a sweep will cost, from its spec alone.
 
-use bonfire_search::{RungPlan, SamplerKind, Scheduler};
+use bonfire_search::{RungPlan, SamplerKind, Scheduler, SchedulerKind};
 
 use crate::spec::{Millis, Spec};
 
@@ -12,10 +12,10 @@ pub struct Preview {
     /// Distinct configurations of the space; `None` where it is continuous.
     pub points: Option<u128>,
     pub parameters: usize,
-    /// Expected trials that train at least this far; a single entry where nothing is stopped early, none where nobody says how
-    /// long a trial is (external ones without rungs).
+    /// Expected trials that train at least this far; a single entry where nothing is stopped early, none where trials have no
+    /// length.
     pub rungs: Vec<RungPlan>,
-    /// Epochs over all trials, as planned; `None` where only time bounds the search, or nobody says how long a trial is.
+    /// Epochs over all trials, as planned; `None` where only time bounds the search, or trials have no length.
     pub epochs: Option<u64>,
     /// The same if nothing were stopped early.
     pub epochs_full: Option<u64>,
@@ -51,10 +51,11 @@ pub fn preview(spec: &Spec) -> Preview {
         (None, points) => points,
     };
     let planned = u32::try_from(trials.unwrap_or(1)).unwrap_or(u32::MAX);
-    let mut rungs = Scheduler::new(search.scheduler, spec.objective.goal, budget)
-        .map_or_else(|_| Vec::new(), |scheduler| scheduler.plan(planned));
-    let has_length = !spec.is_external() || budget < u64::from(u32::MAX);
-    rungs.retain(|_| has_length);
+    // An external trial without rungs has no length.
+    let measured = !spec.is_external() || matches!(search.scheduler, SchedulerKind::Asha { .. });
+    let scheduler = Scheduler::new(search.scheduler, spec.objective.goal, budget);
+    let rungs = scheduler.ok().filter(|_| measured);
+    let rungs = rungs.map_or_else(Vec::new, |scheduler| scheduler.plan(planned));
     let mut epochs = 0u64;
     let mut before = 0;
     for rung in &rungs {
@@ -70,9 +71,9 @@ pub fn preview(spec: &Spec) -> Preview {
         points,
         parameters: search.space.parameters().len(),
         rungs,
-        epochs: trials.filter(|_| has_length).map(|_| epochs),
+        epochs: trials.filter(|_| measured).map(|_| epochs),
         epochs_full: trials
-            .filter(|_| has_length)
+            .filter(|_| measured)
             .map(|trials| trials.saturating_mul(last)),
         time: search.limit.time,
     }

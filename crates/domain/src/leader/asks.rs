@@ -2,6 +2,8 @@
 //!
 //! Volatile: an asker that loses its leader asks again with the same request.
 
+use std::collections::BTreeSet;
+
 use bonfire_search::Assignment;
 
 use super::{Action, Answer, Leader, Pending, SweepDecision, Time, decide_sweep};
@@ -30,7 +32,13 @@ impl Leader {
         sweep: SweepId,
         request: u64,
     ) -> Vec<Action> {
-        let answer = |answer| vec![Action::Answer { request, answer }];
+        let answer = |answer| {
+            vec![Action::Answer {
+                sweep,
+                request,
+                answer,
+            }]
+        };
         let Some(known) = cluster.sweep(sweep) else {
             return answer(Answer::Refused(Refusal::NoSuchSweep));
         };
@@ -43,7 +51,7 @@ impl Leader {
                 attempt: trial.attempt,
             });
         }
-        if self.asks.iter().any(|(_, waits)| *waits == request) {
+        if self.asks.contains(&(sweep, request)) {
             return vec![]; // whoever asks again hears the same answer
         }
         if self.asks.len() >= self.config.asks_max {
@@ -54,25 +62,31 @@ impl Leader {
     }
 
     /// The asker is gone. A trial that is on its way to it is given out again when its time is over.
-    pub(super) fn unasked(&mut self, request: u64) {
-        self.asks.retain(|(_, waits)| *waits != request);
+    pub(super) fn unasked(&mut self, sweep: SweepId, request: u64) {
+        self.asks.retain(|waits| *waits != (sweep, request));
     }
 
     pub(super) fn given(&mut self, request: u64, trial: TrialId, attempt: Attempt) -> Vec<Action> {
         let waited = self.asks.len();
-        self.unasked(request);
+        let sweep = trial.sweep;
+        self.unasked(sweep, request);
         if self.asks.len() == waited {
             return vec![];
         }
         let answer = Answer::Given { trial, attempt };
-        vec![Action::Answer { request, answer }]
+        vec![Action::Answer {
+            sweep,
+            request,
+            answer,
+        }]
     }
 
     /// Answers those who ask for trials of sweeps that give none now.
     pub(super) fn turn_away(&mut self, cluster: &Cluster) -> Vec<Action> {
         let mut actions = Vec::new();
         self.asks.retain(|(sweep, request)| {
-            let answer = match cluster.sweep(*sweep) {
+            let (id, request) = (*sweep, *request);
+            let answer = match cluster.sweep(id) {
                 None => Answer::Refused(Refusal::NoSuchSweep),
                 Some(sweep) if sweep.state == SweepState::Paused || sweep.state.is_terminal() => {
                     let reason = sweep.reason.clone().unwrap_or_default();
@@ -80,8 +94,11 @@ impl Leader {
                 }
                 Some(_) => return true,
             };
-            let request = *request;
-            actions.push(Action::Answer { request, answer });
+            actions.push(Action::Answer {
+                sweep: id,
+                request,
+                answer,
+            });
             false
         });
         actions
@@ -89,19 +106,25 @@ impl Leader {
 
     /// Askers of a sweep to whom no trial is on its way, the first one first.
     fn waiting_asks(&self, sweep: SweepId) -> Vec<u64> {
-        let on_its_way = |request: &u64| {
-            let mut gives = self.pending.values().flat_map(|p| &p.gives);
-            gives.any(|(_, given)| given == request)
-        };
         let asks = self.asks.iter().filter(|(of, _)| *of == sweep);
-        asks.map(|(_, request)| *request)
-            .filter(|request| !on_its_way(request))
-            .collect()
+        let asks: Vec<u64> = asks.map(|(_, request)| *request).collect();
+        if asks.is_empty() {
+            return asks;
+        }
+        let gives = self.pending.values().flat_map(|p| &p.gives);
+        let of_this = gives.filter(|(trial, _)| trial.sweep == sweep);
+        let on_their_way: BTreeSet<u64> = of_this.map(|(_, request)| *request).collect();
+        let waits = |request: &u64| !on_their_way.contains(request);
+        asks.into_iter().filter(waits).collect()
     }
 
     /// Gives trials to those who ask for them: those that wait, those that were not told in time, a promoted one, new ones.
     pub(super) fn serve(&mut self, time: Time, sweep: &Sweep) -> Vec<Action> {
-        let mut waiting = self.waiting_asks(sweep.id).into_iter();
+        let waiting = self.waiting_asks(sweep.id);
+        if waiting.is_empty() {
+            return self.probe(sweep);
+        }
+        let mut waiting = waiting.into_iter();
         let mut commands = Vec::new();
         let mut pending = Pending::default();
         for trial in self.givable(time, sweep) {
@@ -147,8 +170,9 @@ impl Leader {
         }
         let rest: Vec<u64> = waiting.collect();
         if rest.is_empty() {
-            actions.extend(self.probe(sweep));
-        } else if sweep.room() > 0 {
+            return actions;
+        }
+        if sweep.room() > 0 {
             actions.extend(self.request_trials(sweep, rest.len() as u32));
         } else if !serves && !promoting && !self.will_change(sweep) {
             let untold = sweep.count(TrialState::Running);
@@ -159,9 +183,13 @@ impl Leader {
                 )
             });
             for request in rest {
-                self.unasked(request);
+                self.unasked(sweep.id, request);
                 let answer = nothing(sweep, reason.clone());
-                actions.push(Action::Answer { request, answer });
+                actions.push(Action::Answer {
+                    sweep: sweep.id,
+                    request,
+                    answer,
+                });
             }
         }
         actions
@@ -169,7 +197,7 @@ impl Leader {
 
     /// Trials that may be given out now and are not on their way to somebody, ascending by number within each kind.
     fn givable<'a>(&self, time: Time, sweep: &'a Sweep) -> Vec<&'a Trial> {
-        let taken: std::collections::BTreeSet<TrialId> = self
+        let taken: BTreeSet<TrialId> = self
             .pending
             .values()
             .flat_map(|p| &p.gives)
@@ -200,10 +228,12 @@ impl Leader {
     /// A space of which every point was given out has no more, but only its sampler can say so. Asked once, where nothing
     /// else is to come of the sweep.
     fn probe(&mut self, sweep: &Sweep) -> Vec<Action> {
+        let busy = sweep.count(TrialState::Running) + sweep.count(TrialState::Pending) > 0;
+        if busy || sweep.room() == 0 || self.probed.get(&sweep.id) == Some(&sweep.next) {
+            return vec![];
+        }
         let points = sweep.spec.search.as_ref().and_then(|s| s.space.size());
-        let spent = points.is_some_and(|points| u128::from(sweep.sampled) >= points);
-        let idle = sweep.count(TrialState::Running) + sweep.count(TrialState::Pending) == 0;
-        if !idle || sweep.room() == 0 || self.probed.get(&sweep.id) == Some(&sweep.next) || !spent {
+        if points.is_none_or(|points| u128::from(sweep.sampled) < points) {
             return vec![];
         }
         self.probed.insert(sweep.id, sweep.next);

@@ -56,13 +56,14 @@ pub enum Input {
         parameters: Vec<Assignment>,
         exhausted: Option<String>,
     },
-    /// Somebody wants a trial of an external sweep. The same `request` again gets the same trial.
+    /// Somebody wants a trial of an external sweep. The same `request` of the same sweep again gets the same trial.
     Asked {
         sweep: SweepId,
         request: u64,
     },
     /// Whoever asked does not wait any more.
     Unasked {
+        sweep: SweepId,
         request: u64,
     },
     /// The condemned blobs are gone from every node.
@@ -96,6 +97,7 @@ pub enum Action {
     },
     /// To whoever asked for a trial with this request.
     Answer {
+        sweep: SweepId,
         request: u64,
         answer: Answer,
     },

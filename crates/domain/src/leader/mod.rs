@@ -190,8 +190,8 @@ impl Leader {
                 )]
             }
             Input::Asked { sweep, request } => self.asked(time, cluster, sweep, request),
-            Input::Unasked { request } => {
-                self.unasked(request);
+            Input::Unasked { sweep, request } => {
+                self.unasked(sweep, request);
                 vec![]
             }
             Input::BlobsDeleted { chunks } => {

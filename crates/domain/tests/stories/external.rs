@@ -113,6 +113,32 @@ fn asha_lets_the_best_go_on_and_gives_the_others_out_again_when_they_are() {
 }
 
 #[test]
+fn a_trial_that_a_user_resumes_from_a_rung_goes_on_to_the_end() {
+    let mut story = Story::new();
+    let scheduler = "scheduler: { kind: asha, min: 1, max: 4, eta: 2 }\n  limit: { trials: 4 }";
+    story.submit(&spec(&PLAIN.replace("limit: { trials: 3 }", scheduler)));
+    story.ask(71);
+    story.tell(0, 1, at(1, 0.9));
+    story.say("a user resumes it");
+    let trial = story.current(0).0;
+    let action = TrialAction::Resume;
+    story.apply(
+        None,
+        vec![Command::ControlTrial {
+            trial,
+            action,
+            at: WallMs(0),
+        }],
+    );
+    story.ask(72);
+    for (unit, height) in [(1, 0.9), (2, 0.8), (4, 0.7)] {
+        story.tell(0, 2, at(unit, height));
+    }
+    story.tell(0, 2, value(0.7));
+    story.is("ask_resumed.txt");
+}
+
+#[test]
 fn a_paused_sweep_gives_none_and_still_hears() {
     let mut story = Story::new();
     story.submit(&spec(PLAIN));
@@ -199,7 +225,7 @@ fn many_ask_at_once_and_one_leaves() {
         asked.extend(story.leader.step(story.time(), &story.cluster, input));
     }
     assert_eq!(asked.len(), 1, "one question to the sampler: {asked:?}");
-    story.event("asker 72 leaves", Input::Unasked { request: 72 });
+    story.event("asker 72 leaves", Input::Unasked { sweep, request: 72 });
     story.act(asked);
     story.stand();
     story.is("ask_many.txt");

@@ -95,7 +95,9 @@ impl Story {
                         exhausted,
                     });
                 }
-                Action::Answer { request, answer } => {
+                Action::Answer {
+                    request, answer, ..
+                } => {
                     self.say(&format!("  to asker {request}: {answer:?}"));
                 }
                 Action::DeleteBlobs { chunks } => {
