@@ -36,7 +36,7 @@ fn sim(table: &str, flags: &[&str]) -> Outcome {
 #[test]
 fn people_see_a_leaderboard_and_the_fleet() {
     let outcome = sim(TABLE, &["--workers", "2"]).exits(0);
-    let expected = "known completed (all 4 trials ended): 4 trials, 41 s
+    let expected = "known completed (the grid has 4 points and each has been tried): 4 trials, 41 s
 
  rank  trial    error  epochs  state      parameters
     1  known/2    0.1       1  completed  depth=2 kind=relu

@@ -71,7 +71,9 @@ pub fn preview(spec: &Spec) -> Preview {
         parameters: search.space.parameters().len(),
         rungs,
         epochs: trials.filter(|_| has_length).map(|_| epochs),
-        epochs_full: trials.filter(|_| has_length).map(|trials| trials.saturating_mul(last)),
+        epochs_full: trials
+            .filter(|_| has_length)
+            .map(|trials| trials.saturating_mul(last)),
         time: search.limit.time,
     }
 }

@@ -420,7 +420,7 @@ fn previews_count_trials_and_epochs() {
     );
     let single = preview(&spec_of("model: { kind: noop }"));
     assert_eq!((single.trials, single.epochs), (Some(1), Some(1)));
-    let external = "trials: external\nsearch: { limit: { trials: 5 }, objective: { metric: m, goal: minimize }, parameters: { x: { min: 0, max: 1 } } }";
+    let external = "trials: external\nsearch: { limit: { trials: 5 }, objective: { metric: m, goal: minimize }, parameters: { x: { min: 0, max: 9 } } }";
     let external = preview(&spec_of(external));
     assert_eq!((external.trials, external.epochs), (Some(5), None));
     assert_eq!((external.epochs_full, external.rungs.len()), (None, 0));
