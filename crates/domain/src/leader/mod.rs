@@ -213,10 +213,6 @@ impl Leader {
                 self.back_off(time, trial, tries);
                 vec![]
             }
-            Effect::SweepEnded { sweep } => {
-                self.looking.remove(&sweep);
-                vec![]
-            }
             Effect::TrialEnded { trial } => {
                 self.not_before.remove(&trial);
                 vec![]

@@ -15,6 +15,8 @@ impl Leader {
             .sweeps()
             .filter(|s| !s.state.is_terminal())
             .collect();
+        let is_open = |id: &SweepId| open.iter().any(|sweep| sweep.id == *id);
+        self.looking.retain(|id, _| is_open(id));
         if open.is_empty() {
             return vec![];
         }
