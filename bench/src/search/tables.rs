@@ -208,7 +208,8 @@ impl Found {
                 continue;
             }
             let ours: ByTable = places.iter().map(|place| ours[*place].clone()).collect();
-            let name = format!("H1d mean regret at {mark} trials on {} tables", ours.len());
+            let tables = ours.len();
+            let name = format!("H1d regret beside {peer} at {mark} trials on {tables} tables");
             rows.push(self.row(name, &ours, Some((peer, &theirs))));
         }
         Ok(rows)
