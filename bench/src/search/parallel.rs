@@ -49,14 +49,15 @@ pub fn parallel(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     row.runs = most.iter().map(Vec::len).sum();
     rows.push(row);
     // While configurations are left, and to the end, where the last trials on the top rung are waited for.
-    let half = |known: &Known| {
-        let half_s = (known.about.cost_s / 2.0).ceil();
-        format!("limit: {{ time: {half_s}s }}")
+    let quarter = |known: &Known| {
+        let quarter_s = (known.about.cost_s / 4.0).ceil();
+        format!("limit: {{ time: {quarter_s}s }}")
     };
     let whole = |_: &Known| format!("limit: {{ trials: {trials} }}");
     let name =
         format!("H4 share of {workers} workers that ASHA keeps busy while configurations are left");
-    rows.push(busy(&tables, few, workers, name, half, before)?);
+    // A quarter of a configuration's mean cost is time for thousands of trials on the first rung.
+    rows.push(busy(&tables, few, workers, name, quarter, before)?);
     let name = format!(
         "H4c share of {workers} workers that ASHA keeps busy, {trials} trials to their end"
     );
@@ -73,11 +74,14 @@ fn regrets(tables: &[Known], seeds: u64, workers: u32, trials: usize) -> anyhow:
         runs.map(|run| Ok(known.regret(run.best_after(trials)?)))
             .collect()
     };
-    tables
+    let found: ByTable = tables
         .iter()
         .zip(ran.chunks(seeds as usize))
         .map(regret)
-        .collect()
+        .collect::<anyhow::Result<_>>()?;
+    let value = mean_over_tables(&found);
+    eprintln!("  {workers} workers, {trials} trials: regret {value:.4}");
+    Ok(found)
 }
 
 /// The mean over tables and seeds.
@@ -92,6 +96,7 @@ fn busy(
     let search = |known: &Known| format!("{ASHA}\n  {}", limit(known));
     let ran = run_seeds(tables, seeds, workers, search)?;
     let shares: Vec<f64> = ran.iter().map(|run| run.utilisation).collect();
+    eprintln!("  {workers} workers, ASHA: {:.4} busy", mean(&shares));
     let mut row = Row::alone(name, "share", &[mean(&shares)], before.max(load()));
     row.runs = shares.len();
     Ok(row)
