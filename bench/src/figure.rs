@@ -115,7 +115,11 @@ mod tests {
 
     #[test]
     fn groups_and_ids_are_chosen() {
-        check(None, &[], Ok(&["D1", "D3", "T1", "C1", "M1", "B1", "H1", "H4"]));
+        check(
+            None,
+            &[],
+            Ok(&["D1", "D3", "T1", "C1", "M1", "B1", "H1", "H4"]),
+        );
         check(Some("dispatch"), &[], Ok(&["D1", "D3"]));
         check(Some("dispatch"), &["D3"], Ok(&["D3"]));
         check(
