@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bonfire_domain::command::SweepAction;
-use bonfire_domain::view::{SweepDocument, SweepRow};
+use bonfire_domain::placement::check_fit;
+use bonfire_domain::spec::{DeviceSpec, Spec};
+use bonfire_domain::view::{FleetDocument, SweepDocument, SweepRow};
 use bonfire_proto::client::{ClientError, Watch};
 use bonfire_proto::wire::ControlSweep;
 use tokio::time::Instant;
@@ -11,7 +13,7 @@ use tokio::time::Instant;
 use crate::args::{Global, LocalArgs};
 use crate::connect::{Link, Need, is_gone};
 use crate::documents;
-use crate::local::Workers;
+use crate::local::{LOOK_AGAIN, Workers};
 use crate::output::errors::{Exit, Failure};
 use crate::output::progress::{Glance, Live};
 use crate::output::{Output, say};
@@ -21,6 +23,8 @@ use crate::signals::Signals;
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long a fleet may be gone before a follower gives up.
 const GONE_MAX: Duration = Duration::from_secs(120);
+/// How long the workers of this process may take to join.
+const JOIN_MAX: Duration = Duration::from_secs(10);
 const GONE_PAUSE: Duration = Duration::from_millis(500);
 /// Sweeps with more trials are followed by their counts alone.
 const TRIALS_MAX: u32 = 256;
@@ -135,6 +139,47 @@ impl Foreground {
         }
         self.workers = Some(local.start_workers(self.local));
         Ok(())
+    }
+
+    /// Refuses a spec that the workers of this process could never run; a fleet may still get the ones it needs.
+    ///
+    /// # Errors
+    /// What they lack.
+    pub async fn check_fit(&self, spec: &Spec) -> Result<(), Failure> {
+        let resources = &spec.resources;
+        let is_plain = resources.gpu == 0.0
+            && resources.memory.is_none()
+            && resources.labels.is_empty()
+            && !matches!(spec.train.device, DeviceSpec::Cuda(_));
+        if is_plain || self.workers.is_none() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        loop {
+            let fleet: FleetDocument = documents::get(&self.link.fleet, documents::FLEET).await?;
+            let ready: Vec<_> = fleet
+                .workers
+                .iter()
+                .filter(|w| w.state == "ready")
+                .collect();
+            let lacks = ready.iter().map(|w| {
+                let devices = w.devices.iter().map(String::as_str);
+                check_fit(spec, &w.labels, w.memory, devices)
+            });
+            let lacks: Vec<_> = lacks.collect();
+            if lacks.iter().any(Result::is_ok) {
+                return Ok(());
+            }
+            // The workers of one machine are alike.
+            if let Some(Err(skip)) = lacks.first() {
+                return Err(Failure::wrong(format!("nothing here can run it: {skip}"))
+                    .next("change resources or train.device, or name a fleet that has it (--coordinator ADDR)"));
+            }
+            if began.elapsed() > JOIN_MAX {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Shows a sweep until it ends, is paused, or the user wants no more.

@@ -86,6 +86,7 @@ async fn fresh(front: &mut Foreground, file: &SpecFile) -> Result<Ending, Failur
     let external = file.spec.is_external();
     if !external {
         front.start_workers(None).await?;
+        front.check_fit(&file.spec).await?;
     }
     let name = create(front, file).await?;
     let limit = file

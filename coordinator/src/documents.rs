@@ -13,7 +13,9 @@
 //!
 //! `NAME` is a selector: a name, a unique prefix, or `last`.
 
-use bonfire_domain::cluster::Cluster;
+use std::collections::BTreeMap;
+
+use bonfire_domain::cluster::{Cluster, Sweep};
 use bonfire_domain::metric::Point;
 use bonfire_domain::select::{self, SelectError};
 use bonfire_domain::view::{self, FleetDocument, NodeDocument, TrialDocument};
@@ -118,15 +120,30 @@ pub(crate) async fn get(context: &Context, path: &str) -> Result<Document, Docum
         Asked::TrialMetrics(text) => metrics(context, &text).await,
         Asked::TrialLogs(text) => logs(context, &text).await,
         asked => {
+            let waits = match &asked {
+                Asked::Sweeps | Asked::Sweep(_) | Asked::SweepSummary(_) => waits(context).await?,
+                _ => Waits::new(),
+            };
             let cluster = context.app.snapshot().await?;
             let time = context.clock.now();
             off_the_loop(move || {
                 let revision = cluster.applied().0;
-                of_state(&cluster, asked, time.wall).map(|json| Document { json, revision })
+                of_state(&cluster, asked, time.wall, &waits).map(|json| Document { json, revision })
             })
             .await
         }
     }
+}
+
+/// Why sweeps that want to run have no place, by the leader's view of the fleet.
+type Waits = BTreeMap<SweepId, String>;
+
+async fn waits(context: &Context) -> Result<Waits, DocumentError> {
+    let read = context.app.read(|view| {
+        let why = |sweep: &Sweep| Some((sweep.id, view.leader?.why_sweep(view.cluster, sweep)?));
+        view.cluster.sweeps().filter_map(why).collect()
+    });
+    Ok(read.await?)
 }
 
 async fn off_the_loop<T: Send + 'static>(
@@ -147,18 +164,29 @@ fn of_state(
     cluster: &Cluster,
     asked: Asked,
     wall: bonfire_domain::WallMs,
+    waits: &Waits,
 ) -> Result<Bytes, DocumentError> {
+    let why = |id: SweepId, reason: &mut Option<String>| {
+        *reason = reason.take().or_else(|| waits.get(&id).cloned());
+    };
+    let row = |sweep: &Sweep| {
+        let mut row = view::sweep_row(sweep, wall);
+        why(sweep.id, &mut row.reason);
+        row
+    };
     let gone = |what: &str| DocumentError::NotFound(format!("{what} is gone"));
     match asked {
-        Asked::Sweeps => encode(&view::sweeps(cluster, wall)),
+        Asked::Sweeps => encode(&cluster.sweeps().map(row).collect::<Vec<_>>()),
         Asked::Sweep(name) => {
             let id = select::sweep(cluster, &name)?;
-            encode(&view::sweep(cluster, id, wall).ok_or_else(|| gone(&name))?)
+            let mut shown = view::sweep(cluster, id, wall).ok_or_else(|| gone(&name))?;
+            why(id, &mut shown.reason);
+            encode(&shown)
         }
         Asked::SweepSummary(name) => {
             let id = select::sweep(cluster, &name)?;
             let sweep = cluster.sweep(id).ok_or_else(|| gone(&name))?;
-            encode(&view::sweep_row(sweep, wall))
+            encode(&row(sweep))
         }
         Asked::SweepTrials(name) => {
             let id = select::sweep(cluster, &name)?;

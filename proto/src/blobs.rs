@@ -421,8 +421,8 @@ fn verified(digest: Digest, bytes: Bytes) -> Result<Bytes, ClientError> {
 fn differs(digest: Digest, found: Digest) -> ClientError {
     ClientError::Failed {
         reason: format!(
-            "blob {} arrived with the digest {}",
-            digest.short(),
+            "blob {} is damaged: its bytes have the digest {}",
+            digest.hex(),
             found.short()
         ),
         retry: false,

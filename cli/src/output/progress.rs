@@ -129,6 +129,8 @@ fn amount(done: u64, total: Option<u64>, unit: &str) -> String {
 pub struct Glance {
     pub sweep: String,
     pub state: String,
+    /// Why nothing runs, where the fleet has no place for it.
+    pub reason: Option<String>,
     pub metric: String,
     pub counts: BTreeMap<String, u32>,
     /// `limit.trials`, where it is known.
@@ -148,6 +150,7 @@ impl Glance {
         Glance {
             sweep: document.sweep.clone(),
             state: document.state.clone(),
+            reason: document.reason.clone(),
             metric: document.objective.metric.clone(),
             counts,
             limit,
@@ -162,6 +165,7 @@ impl Glance {
         Glance {
             sweep: row.sweep.clone(),
             state: row.state.clone(),
+            reason: row.reason.clone(),
             metric: row.objective.metric.clone(),
             counts: row.counts.clone(),
             limit: row.limit,
@@ -213,6 +217,12 @@ impl Glance {
         if !states.is_empty() {
             parts.push(states.join(", "));
         }
+        parts.extend(
+            self.reason
+                .iter()
+                .filter(|_| self.state == "running")
+                .cloned(),
+        );
         if let Some(best) = &self.best {
             parts.push(format!(
                 "best {} {} by {}",
@@ -333,6 +343,7 @@ mod tests {
         Glance {
             sweep: "a-1".into(),
             state: "running".into(),
+            reason: None,
             metric: "valid.loss".into(),
             counts: counts.iter().map(|(s, n)| ((*s).to_owned(), *n)).collect(),
             limit,

@@ -152,6 +152,10 @@ pub enum Refusal {
     NotExternal,
     /// NaN or infinite.
     NotFinite,
+    /// A fork that could not go on from its checkpoint.
+    NoFork {
+        problem: String,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -161,6 +165,7 @@ impl fmt::Display for Refusal {
             Refusal::NoSuchTrial => f.write_str("no such trial"),
             Refusal::NoSuchWorker => f.write_str("no such worker"),
             Refusal::NoSuchCheckpoint { step } => write!(f, "no checkpoint at step {step}"),
+            Refusal::NoFork { problem } => f.write_str(problem),
             Refusal::NoSuchDataset { version } => write!(f, "no dataset version {version}"),
             Refusal::NameTaken { name } => write!(f, "the name {name} is taken"),
             Refusal::SpecUnreadable { problem } => write!(f, "the spec cannot be read: {problem}"),

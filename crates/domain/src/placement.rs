@@ -36,6 +36,7 @@ impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Skip::NoWorkers => f.write_str("no worker has joined"),
+            Skip::AllBusy { slots: 1 } => f.write_str("the one slot that would do is taken"),
             Skip::AllBusy { slots } => write!(f, "all {slots} slots that would do are taken"),
             Skip::NoSlotWithDevice { device } => write!(f, "no slot has device {device}"),
             Skip::NoSlotWithLabel { label, value } => {
@@ -110,18 +111,43 @@ pub fn decide_places(
     })
 }
 
-fn check_worker(worker: &WorkerState, spec: &Spec) -> Result<(), Skip> {
+/// Whether a worker with these labels, this memory (bytes) and these slots' devices could ever take an attempt of this spec.
+///
+/// # Errors
+/// What it lacks.
+pub fn check_fit<'a>(
+    spec: &Spec,
+    labels: &BTreeMap<String, String>,
+    memory: u64,
+    mut devices: impl Iterator<Item = &'a str>,
+) -> Result<(), Skip> {
+    check_worker_fit(spec, labels, memory)?;
+    if devices.any(|device| device_fits(&spec.train.device, spec.resources.gpu, device)) {
+        return Ok(());
+    }
+    let device = wanted_device(spec);
+    Err(Skip::NoSlotWithDevice { device })
+}
+
+fn check_worker_fit(
+    spec: &Spec,
+    labels: &BTreeMap<String, String>,
+    memory: u64,
+) -> Result<(), Skip> {
     for (label, value) in &spec.resources.labels {
-        if worker.facts.labels.get(label) != Some(value) {
+        if labels.get(label) != Some(value) {
             let (label, value) = (label.clone(), value.clone());
             return Err(Skip::NoSlotWithLabel { label, value });
         }
     }
-    if let Some(bytes) = spec.resources.memory
-        && bytes > worker.facts.memory
-    {
-        return Err(Skip::NoWorkerWithMemory { bytes });
+    match spec.resources.memory {
+        Some(bytes) if bytes > memory => Err(Skip::NoWorkerWithMemory { bytes }),
+        _ => Ok(()),
     }
+}
+
+fn check_worker(worker: &WorkerState, spec: &Spec) -> Result<(), Skip> {
+    check_worker_fit(spec, &worker.facts.labels, worker.facts.memory)?;
     match &worker.admission {
         Admission::Open => Ok(()),
         Admission::Draining => Err(Skip::AllDraining),

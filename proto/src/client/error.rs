@@ -68,9 +68,9 @@ impl ClientError {
             | Code::OutOfRange
             | Code::Unimplemented
             | Code::AlreadyExists => ClientError::Wrong(reason),
-            Code::Unauthenticated | Code::PermissionDenied => {
-                ClientError::Wrong(format!("the fleet at {address} refused the token"))
-            }
+            Code::Unauthenticated | Code::PermissionDenied => ClientError::Wrong(format!(
+                "the fleet at {address} refused the token: give the one in its data directory (--token-file DIR/token)"
+            )),
             Code::FailedPrecondition | Code::Aborted => ClientError::Fenced(reason),
             Code::ResourceExhausted => ClientError::Failed {
                 reason,

@@ -172,6 +172,9 @@ impl<'a> Training<'a> {
             } else {
                 Evaluation::default()
             };
+            if at.epoch_ends {
+                self.means = Means::default();
+            }
             if at.last || at.hits(self.trial.spec.checkpoint.every) {
                 self.write(evaluation)?;
             }
@@ -229,7 +232,9 @@ impl<'a> Training<'a> {
         {
             let key = format!("train.{name}");
             self.means.add(&key, value, said.samples);
-            values.push((key, value));
+            // At its end an epoch has the mean over the steps that were read back, in between a step has its own value.
+            let mean = self.means.of(&key).filter(|_| at.epoch_ends);
+            values.push((key, mean.unwrap_or(value)));
         }
         self.reported = Instant::now();
         self.samples = 0;
@@ -280,9 +285,6 @@ impl<'a> Training<'a> {
                 self.best = Some(value);
             }
             self.trial.observed(at, value);
-        }
-        if at.epoch_ends {
-            self.means = Means::default();
         }
         self.trial.outbox.flush();
         // Rates are those of training alone.
@@ -373,5 +375,12 @@ fn of_train_error(error: TrainError) -> AttemptEnd {
         | TrainError::Saved(_)
         | TrainError::Backend(_) => Failure::Panicked,
     };
-    failed(failure, error)
+    // The failure says it all.
+    let detail = match &error {
+        TrainError::NonFinite { what, .. } => {
+            format!("the {what}; a lower learning rate or optimizer.clip_norm may help")
+        }
+        _ => error.to_string(),
+    };
+    failed(failure, detail)
 }

@@ -4,7 +4,7 @@ use bonfire_search::Assignment;
 
 use super::sweep::SweepState;
 use super::trial::{Trial, TrialState, Wish};
-use super::{Cluster, Outcome};
+use super::{Cluster, Outcome, fork};
 use crate::command::{SweepAction, SweepEnding, TrialAction};
 use crate::effect::{Effect, Refusal};
 use crate::id::{LogIndex, Place, SweepId, TrialId, WallMs};
@@ -269,21 +269,18 @@ impl Cluster {
             .ok_or(Refusal::NoSuchCheckpoint { step })?
             .clone();
         let number = sweep.next;
-        let until = u64::from(sweep.spec.train.epochs);
+        let until = fork::check(
+            &sweep.spec,
+            &origin.parameters,
+            &parameters,
+            checkpoint.epoch,
+        )
+        .map_err(|problem| Refusal::NoFork { problem })?;
+        // What its parent was worth is not its own: it has a value once it was evaluated itself.
         let mut trial = Trial::new(number, parameters, until, index);
         trial.parent = Some((parent.number, step));
         sweep.requests.insert(request, number);
         trial.exact = origin.exact;
-        // Its series begins as its parent's did.
-        let before = |o: &&super::Observation| o.step <= step;
-        trial.observations = origin.observations.iter().filter(before).copied().collect();
-        let goal = sweep.spec.objective.goal;
-        trial.value = trial
-            .observations
-            .iter()
-            .map(|o| o.value)
-            .filter(|v| !v.is_nan())
-            .reduce(|a, b| if goal.better(b, a) { b } else { a });
         let digests: Vec<_> = checkpoint
             .chunks
             .iter()

@@ -8,6 +8,7 @@ mod blobs;
 mod control;
 mod external;
 mod fleet;
+mod fork;
 mod history;
 mod report;
 mod snapshot;

@@ -1,10 +1,25 @@
 //! What a trial waits for, in words.
 
 use super::{Leader, Time};
-use crate::cluster::{Cluster, SweepState, TrialState, Wish};
+use crate::cluster::{Cluster, Sweep, SweepState, TrialState, Wish};
 use crate::id::TrialId;
+use crate::placement::Skip;
 
 impl Leader {
+    /// Why a sweep that wants to run has nothing running, if no slot would do for it.
+    pub fn why_sweep(&self, cluster: &Cluster, sweep: &Sweep) -> Option<String> {
+        let idle = sweep.state == SweepState::Running
+            && !sweep.spec.is_external()
+            && sweep.count(TrialState::Running) == 0;
+        if !idle {
+            return None;
+        }
+        match self.places(cluster, sweep, &self.load(cluster)) {
+            Ok(_) | Err(Skip::AllBusy { .. }) => None,
+            Err(skip) => Some(format!("waits: {skip}")),
+        }
+    }
+
     /// Says what a trial does or waits for now, one reason a line.
     pub fn why_trial(&self, time: Time, cluster: &Cluster, id: TrialId) -> Vec<String> {
         let Some(sweep) = cluster.sweep(id.sweep) else {
