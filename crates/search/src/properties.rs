@@ -103,7 +103,11 @@ fn blind() -> impl Strategy<Value = SamplerKind> {
 
 /// Samplers that do.
 fn looking() -> impl Strategy<Value = SamplerKind> {
-    prop_oneof![Just(SamplerKind::Auto), Just(SamplerKind::Tpe)]
+    prop_oneof![
+        Just(SamplerKind::Auto),
+        Just(SamplerKind::Tpe),
+        Just(SamplerKind::Gp)
+    ]
 }
 
 fn searching() -> impl Strategy<Value = SamplerKind> {

@@ -4,8 +4,10 @@
 //! (seed, events, number) and of nothing else, never of how often it was asked.
 
 mod ahead;
+mod auto;
 mod axes;
 mod directions;
+mod gp;
 mod grid;
 mod history;
 mod parzen;
@@ -28,7 +30,7 @@ use taken::Taken;
 /// The most points a grid may have: trials are numbered by a `u32`.
 pub const GRID_MAX: u128 = u32::MAX as u128;
 
-/// The way to search. `Auto` chooses and mixes, see `sampler/auto.rs`.
+/// The way to search. `Auto` starts with Sobol and mixes a Gaussian process and TPE, see docs/search.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SamplerKind {
     Auto,
@@ -36,6 +38,7 @@ pub enum SamplerKind {
     Random,
     Sobol,
     Tpe,
+    Gp,
 }
 
 /// Why a sampler cannot search a space.
@@ -66,6 +69,18 @@ pub struct Sampler {
     history: History,
     /// Follows from the space.
     axes: Arc<Axes>,
+}
+
+/// What a model's suggestion is made from.
+#[derive(Clone, Copy, Debug)]
+struct Known<'a> {
+    space: &'a Space,
+    axes: &'a Axes,
+    goal: Goal,
+    seed: u64,
+    history: &'a History,
+    /// Points of this batch that come before, in order.
+    ahead: &'a [Box<[f64]>],
 }
 
 /// A sampler as it is written down: without what follows from the rest.
@@ -163,7 +178,7 @@ impl Sampler {
     ///
     /// - Grid: point `number` of the space's order. It looks at `number` alone.
     /// - Random and Sobol: a place of the unit cube, a function of (seed, number).
-    /// - TPE and auto: a function of (seed, number, events).
+    /// - TPE, the Gaussian process and auto: a function of (seed, number, events).
     ///
     /// Where a trial already has that point, and the point has no active continuous parameter, a free one instead: no
     /// such point comes twice while another is left. A finite space ends with `Exhausted`.
@@ -188,7 +203,7 @@ impl Sampler {
     pub fn looks_at_results(&self) -> bool {
         match self.kind {
             SamplerKind::Grid | SamplerKind::Random | SamplerKind::Sobol => false,
-            SamplerKind::Auto | SamplerKind::Tpe => true,
+            SamplerKind::Auto | SamplerKind::Tpe | SamplerKind::Gp => true,
         }
     }
 

@@ -207,6 +207,46 @@ fn tpe_over_a_finite_space() {
 }
 
 #[test]
+fn gp_over_a_mixed_space() {
+    check_told(
+        SamplerKind::Gp,
+        mixed(),
+        80,
+        include_str!("golden/gp-mixed.txt"),
+    );
+}
+
+#[test]
+fn gp_over_a_finite_space() {
+    check_told(
+        SamplerKind::Gp,
+        finite(),
+        11,
+        include_str!("golden/gp-finite.txt"),
+    );
+}
+
+#[test]
+fn auto_over_a_mixed_space() {
+    check_told(
+        SamplerKind::Auto,
+        mixed(),
+        80,
+        include_str!("golden/auto-mixed.txt"),
+    );
+}
+
+#[test]
+fn auto_over_a_finite_space() {
+    check_told(
+        SamplerKind::Auto,
+        finite(),
+        11,
+        include_str!("golden/auto-finite.txt"),
+    );
+}
+
+#[test]
 fn random_over_a_mixed_space() {
     check(
         SamplerKind::Random,

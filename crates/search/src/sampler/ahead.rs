@@ -1,8 +1,10 @@
 //! Several suggestions in a row, each seeing those before it as created, without copying the sampler.
 
 use super::taken::Ahead;
-use super::tpe::Known;
-use super::{SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, grid, random, sobol, tpe};
+use std::cell::OnceCell;
+
+use super::auto::{self, Choice};
+use super::{Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, gp, grid, random, sobol, tpe};
 use crate::{Assignment, Suggestion};
 
 /// How often a place is drawn again in a space with continuous parameters, once every other point is taken.
@@ -13,6 +15,7 @@ pub(super) fn suggest(sampler: &Sampler, first: u32, count: u32) -> Vec<Suggesti
         sampler,
         taken: Ahead::of(&sampler.taken),
         points: Vec::new(),
+        model: OnceCell::new(),
     };
     let mut suggestions = Vec::new();
     for number in (first..=u32::MAX).take(count as usize) {
@@ -34,9 +37,11 @@ struct Batch<'a> {
     sampler: &'a Sampler,
     taken: Ahead<'a>,
     points: Vec<Box<[f64]>>,
+    /// The Gaussian process, once it is asked for: it follows from the history, which a batch does not change.
+    model: OnceCell<gp::Model<'a>>,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
     fn create(&mut self, point: &Assignment) {
         let sampler = self.sampler;
         if let Some(rank) = sampler.space.rank(point) {
@@ -73,20 +78,40 @@ impl Batch<'_> {
         match sampler.kind {
             SamplerKind::Random => self.random(number),
             SamplerKind::Grid | SamplerKind::Sobol => self.spread(number),
-            SamplerKind::Tpe | SamplerKind::Auto => {
-                let known = Known {
-                    space: &sampler.space,
-                    axes: &sampler.axes,
-                    goal: sampler.goal,
-                    seed: sampler.seed,
-                    history: &sampler.history,
-                    ahead: &self.points,
-                };
-                if sampler.history.valued() < tpe::STARTUP {
-                    self.spread(number)
-                } else {
-                    tpe::suggest(&known, number, |point| self.is_new(point))
-                }
+            SamplerKind::Tpe | SamplerKind::Gp | SamplerKind::Auto => self.learned(number),
+        }
+    }
+
+    fn learned(&self, number: u32) -> Assignment {
+        let sampler = self.sampler;
+        let valued = sampler.history.valued();
+        let running = sampler.history.running() + self.points.len();
+        let choice = match sampler.kind {
+            _ if valued < auto::STARTUP => Choice::Spread,
+            SamplerKind::Gp => Choice::GaussianProcess,
+            SamplerKind::Tpe => Choice::Parzen,
+            _ => auto::choose(number, sampler.axes.len(), valued, running),
+        };
+        let shared: Known<'a> = Known {
+            space: &sampler.space,
+            axes: &sampler.axes,
+            goal: sampler.goal,
+            seed: sampler.seed,
+            history: &sampler.history,
+            ahead: &[],
+        };
+        let known = Known {
+            ahead: &self.points,
+            ..shared
+        };
+        let is_new = |point: &Assignment| self.is_new(point);
+        match choice {
+            Choice::Spread => self.spread(number),
+            Choice::Parzen => tpe::suggest(&known, number, is_new),
+            Choice::GaussianProcess => {
+                let model = self.model.get_or_init(|| gp::Model::new(&shared));
+                gp::suggest(&known, model, number, is_new)
+                    .unwrap_or_else(|| tpe::suggest(&known, number, is_new))
             }
         }
     }

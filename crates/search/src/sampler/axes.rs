@@ -95,6 +95,10 @@ impl Axes {
         &self.axes
     }
 
+    pub(super) fn is_conditional(&self) -> bool {
+        self.conditional
+    }
+
     pub(super) fn len(&self) -> usize {
         self.axes.len()
     }

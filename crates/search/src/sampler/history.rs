@@ -43,7 +43,6 @@ pub(super) struct Told<'a> {
     pub(super) point: &'a [f64],
     /// The best finite value, smaller is better whatever the goal.
     pub(super) loss: Option<f64>,
-    pub(super) complete: bool,
 }
 
 /// The trials by number, and those that say something in order.
@@ -124,6 +123,11 @@ impl History {
         self.ranked.len() - self.failed
     }
 
+    /// How many trials have no value and have not ended.
+    pub(super) fn running(&self) -> usize {
+        self.pending.len()
+    }
+
     /// The points of trials without a value that have not ended, newest first.
     pub(super) fn pending(&self) -> impl Iterator<Item = &[f64]> {
         let points = self.pending.iter().rev();
@@ -153,7 +157,6 @@ impl History {
                 Goal::Minimize => value,
                 Goal::Maximize => -value,
             }),
-            complete: class == Class::Complete,
         })
     }
 }

@@ -8,28 +8,14 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
-use super::axes::{ABSENT, Axes};
-use super::history::{History, Told};
+use super::Known;
+use super::axes::ABSENT;
+use super::history::Told;
 use super::parzen::{Parzen, Width};
 use super::random::stream;
+use crate::Assignment;
 use crate::space::unit;
-use crate::{Assignment, Goal, Space};
 
-/// What a suggestion is made from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'a> {
-    pub(super) space: &'a Space,
-    pub(super) axes: &'a Axes,
-    pub(super) goal: Goal,
-    pub(super) seed: u64,
-    pub(super) history: &'a History,
-    /// Points of this batch that come before, in order.
-    pub(super) ahead: &'a [Box<[f64]>],
-}
-
-/// Trials with a value before the model is asked. Fewer say too little about what is good (two of ten are), more cost
-/// what the model would have found: of 8, 10, 16 and 20, on grids and continuous functions, 10 is best after 50 trials.
-pub(super) const STARTUP: usize = 10;
 /// The share of the trials that are good.
 const GOOD_SHARE: f64 = 0.15;
 /// The most good trials.

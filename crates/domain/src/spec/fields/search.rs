@@ -52,8 +52,8 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.sampler.kind",
         Shape::Choice {
-            words: &["auto", "grid", "random", "sobol", "tpe"],
-            later: &["gp", "cmaes", "nsga2", "evolution", "bohb", "halton"],
+            words: &["auto", "grid", "random", "sobol", "tpe", "gp"],
+            later: &["cmaes", "nsga2", "evolution", "bohb", "halton"],
         },
         "who picks the next values; auto chooses by the space and the trials so far",
         |s| {
@@ -64,6 +64,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     SamplerKind::Random => "random",
                     SamplerKind::Sobol => "sobol",
                     SamplerKind::Tpe => "tpe",
+                    SamplerKind::Gp => "gp",
                 };
                 Datum::Text(name.into())
             })
@@ -75,6 +76,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     "random" => SamplerKind::Random,
                     "sobol" => SamplerKind::Sobol,
                     "tpe" => SamplerKind::Tpe,
+                    "gp" => SamplerKind::Gp,
                     _ => SamplerKind::Auto,
                 }
             })

@@ -1,0 +1,64 @@
+//! The default: which model makes a suggestion. The rule and the figures behind it are in docs/search.md.
+
+use super::gp;
+
+/// Trials with a value before a model is asked. Fewer say too little about what is good; more cost what a model would
+/// have found: of 8, 10, 16 and 20, 10 is best after 50 trials over grids and continuous functions.
+pub(super) const STARTUP: usize = 10;
+/// Up to so many trials with a value the Gaussian process makes every suggestion.
+const ALONE: usize = 40;
+/// Up to so many it takes turns with TPE, which does not share its blind spots; beyond, its cost buys little.
+const MIXED: usize = 400;
+/// Of more parameters, distances say little, and each costs.
+const DIMENSIONS_MAX: usize = 40;
+
+/// What makes a suggestion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Points that fill the space.
+    Spread,
+    GaussianProcess,
+    Parzen,
+}
+
+/// What `auto` takes for the trial of that number. `valued`: trials with a value; `running`: trials without one that
+/// have not ended, those of this batch included.
+pub(super) fn choose(number: u32, dimensions: usize, valued: usize, running: usize) -> Choice {
+    if valued < STARTUP {
+        return Choice::Spread;
+    }
+    let apt = dimensions <= DIMENSIONS_MAX && valued <= MIXED && running <= gp::RUNNING_MAX;
+    if apt && (valued <= ALONE || number.is_multiple_of(2)) {
+        Choice::GaussianProcess
+    } else {
+        Choice::Parzen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Choice::{GaussianProcess, Parzen, Spread};
+    use super::*;
+
+    #[track_caller]
+    fn check(number: u32, dimensions: usize, valued: usize, running: usize, expected: Choice) {
+        let found = choose(number, dimensions, valued, running);
+        assert_eq!(found, expected, "{number} {dimensions} {valued} {running}");
+    }
+
+    #[test]
+    fn the_rule() {
+        check(0, 5, 0, 0, Spread);
+        check(500, 5, 9, 491, Spread);
+        check(11, 5, 10, 1, GaussianProcess);
+        check(41, 5, 40, 1, GaussianProcess);
+        check(42, 5, 41, 1, GaussianProcess);
+        check(43, 5, 41, 2, Parzen);
+        check(400, 5, 400, 0, GaussianProcess);
+        check(402, 5, 401, 0, Parzen);
+        check(12, 40, 12, 0, GaussianProcess);
+        check(12, 41, 12, 0, Parzen);
+        check(80, 5, 12, 64, GaussianProcess);
+        check(80, 5, 12, 65, Parzen);
+    }
+}

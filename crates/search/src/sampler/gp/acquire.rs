@@ -1,0 +1,175 @@
+//! Looks for the point of which most improvement is expected: points drawn evenly, then hill climbing from the best of
+//! those and from the best trials, one axis at a time.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::RngCore;
+
+use super::Model;
+use super::posterior::Posterior;
+use crate::Assignment;
+use crate::sampler::Known;
+use crate::sampler::axes::{ABSENT, Axis, is_absent};
+use crate::sampler::random::stream;
+use crate::space::unit;
+
+/// Points drawn evenly.
+const DRAWS: usize = 100;
+/// Climbs from drawn points, and as many from trials.
+const CLIMBS: usize = 3;
+/// The most steps of a climb.
+const STEPS: usize = 8;
+/// The most values of a category that are tried in one step; of more, as many drawn ones.
+const VALUES: usize = 8;
+/// How far the first step goes at most on a line, what that shrinks by where no step is better, and where it ends.
+const WIDTH: f64 = 0.1;
+const SHRINK: f64 = 0.4;
+const WIDTH_MIN: f64 = 1e-3;
+
+/// A new point and what is expected of it.
+#[derive(Clone, Debug)]
+struct Candidate {
+    score: f64,
+    coordinates: Vec<f64>,
+    point: Assignment,
+}
+
+struct Search<'s, F> {
+    known: &'s Known<'s>,
+    posterior: &'s Posterior<'s>,
+    /// The trials that the process knows: no point of a continuous space comes twice either.
+    tried: &'s [&'s [f64]],
+    is_new: F,
+    stream: ChaCha8Rng,
+}
+
+/// The best point found; `None` if none was new.
+pub(super) fn search(
+    known: &Known<'_>,
+    model: &Model<'_>,
+    posterior: &Posterior<'_>,
+    running: &[&[f64]],
+    number: u32,
+    is_new: impl Fn(&Assignment) -> bool,
+) -> Option<Assignment> {
+    let tried = [&model.points, running].concat();
+    let mut search = Search {
+        known,
+        posterior,
+        tried: &tried,
+        is_new,
+        stream: stream(b"bonfire:gp:00001", known.seed, u64::from(number)),
+    };
+    let mut drawn: Vec<Candidate> = (0..DRAWS).filter_map(|_| search.draw()).collect();
+    drawn.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let trials = model.points.iter().take(CLIMBS);
+    let starts = trials.map(|point| (f64::NEG_INFINITY, point.to_vec()));
+    let mut starts: Vec<(f64, Vec<f64>)> = starts.collect();
+    starts.extend(
+        drawn
+            .iter()
+            .take(CLIMBS)
+            .map(|c| (c.score, c.coordinates.clone())),
+    );
+    let mut best = drawn.into_iter().next();
+    for (score, from) in starts {
+        if let Some(found) = search.climb(score, from)
+            && best.as_ref().is_none_or(|best| found.score > best.score)
+        {
+            best = Some(found);
+        }
+    }
+    best.map(|best| best.point)
+}
+
+impl<F: Fn(&Assignment) -> bool> Search<'_, F> {
+    fn draw(&mut self) -> Option<Candidate> {
+        let nowhere = vec![ABSENT; self.known.axes.len()];
+        self.candidate(&nowhere, None)
+    }
+
+    /// `from` with one coordinate changed. Parameters that are active and have no coordinate get one by chance.
+    fn candidate(&mut self, from: &[f64], change: Option<(usize, f64)>) -> Option<Candidate> {
+        let axes = self.known.axes;
+        let stream = &mut self.stream;
+        let mut coordinates = vec![ABSENT; axes.len()];
+        let point = axes.decode(self.known.space, |d| {
+            coordinates[d] = match change {
+                Some((changed, to)) if changed == d => to,
+                _ if is_absent(from[d]) => anywhere(&axes.all()[d], stream),
+                _ => from[d],
+            };
+            coordinates[d]
+        });
+        let is_new = (self.is_new)(&point) && !self.tried.contains(&&*coordinates);
+        is_new.then(|| Candidate {
+            score: self.posterior.log_expected_improvement(&coordinates),
+            coordinates,
+            point,
+        })
+    }
+
+    /// The best point on the way up; `None` if no step is better than the start.
+    fn climb(&mut self, mut score: f64, mut from: Vec<f64>) -> Option<Candidate> {
+        let mut best = None;
+        let mut width = WIDTH;
+        let has_line = self.known.axes.all().contains(&Axis::Line);
+        for _ in 0..STEPS {
+            match self.step(&from, width) {
+                Some(step) if step.score > score => {
+                    score = step.score;
+                    from.clone_from(&step.coordinates);
+                    best = Some(step);
+                }
+                _ if has_line && width > WIDTH_MIN => width *= SHRINK,
+                _ => break,
+            }
+        }
+        best
+    }
+
+    /// The best of the points that differ in one coordinate.
+    fn step(&mut self, from: &[f64], width: f64) -> Option<Candidate> {
+        let mut best: Option<Candidate> = None;
+        for d in 0..from.len() {
+            if is_absent(from[d]) {
+                continue;
+            }
+            for to in neighbours(&self.known.axes.all()[d], from[d], width, &mut self.stream) {
+                let Some(found) = self.candidate(from, Some((d, to))) else {
+                    continue;
+                };
+                if best.as_ref().is_none_or(|best| found.score > best.score) {
+                    best = Some(found);
+                }
+            }
+        }
+        best
+    }
+}
+
+fn anywhere(axis: &Axis, stream: &mut ChaCha8Rng) -> f64 {
+    let share = unit(stream.next_u64());
+    match axis {
+        Axis::Category { count } => libm::floor(share * *count as f64),
+        Axis::Cells { .. } | Axis::Line => axis.coordinate(share),
+    }
+}
+
+fn neighbours(axis: &Axis, at: f64, width: f64, stream: &mut ChaCha8Rng) -> Vec<f64> {
+    match axis {
+        Axis::Category { count } if *count <= VALUES => (0..*count)
+            .map(|value| value as f64)
+            .filter(|value| *value != at)
+            .collect(),
+        Axis::Category { .. } => (0..VALUES).map(|_| anywhere(axis, stream)).collect(),
+        Axis::Cells { edges } => [-2.0, -1.0, 1.0, 2.0]
+            .into_iter()
+            .map(|by| at + by)
+            .filter(|to| (0.0..(edges.len() - 1) as f64).contains(to))
+            .collect(),
+        Axis::Line => [-width, width]
+            .into_iter()
+            .map(|by| (at + by * unit(stream.next_u64())).clamp(0.0, 1.0))
+            .collect(),
+    }
+}

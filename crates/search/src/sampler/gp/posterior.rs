@@ -1,0 +1,149 @@
+//! What the process says of a point, given the trials.
+//!
+//! Source: Rasmussen and Williams 2006, Gaussian processes for machine learning, algorithm 2.1.
+
+use super::Model;
+use super::kernel::{Embedded, Metric, matern};
+use super::matrix::{Lower, dot};
+use super::normal::log_improvement;
+use crate::sampler::axes::Axes;
+
+/// Less noise than this would make close points inseparable.
+const NOISE_MIN: f64 = 1e-6;
+
+#[derive(Clone, Debug)]
+pub(super) struct Posterior<'a> {
+    metric: Metric<'a>,
+    points: Vec<Embedded>,
+    scale: f64,
+    factor: Lower,
+    /// The covariance matrix's inverse times the values.
+    alpha: Vec<f64>,
+    /// The lowest mean at a trial with a result.
+    best: f64,
+}
+
+impl<'a> Posterior<'a> {
+    /// `running`: points whose values are taken to be the means there. `None` if the covariance matrix is not positive
+    /// definite.
+    pub(super) fn new<'p>(
+        axes: &'a Axes,
+        model: &Model<'_>,
+        running: impl Iterator<Item = &'p [f64]>,
+    ) -> Option<Posterior<'a>> {
+        let weights = model.hyper.weights.iter().map(|w| libm::exp(*w));
+        let metric = Metric::new(axes, weights.collect());
+        let scale = libm::exp(model.hyper.scale);
+        let noise = libm::exp(model.hyper.noise).max(NOISE_MIN);
+        let told = model.points.len();
+        let mut points: Vec<Embedded> = model.points.iter().map(|p| metric.embed(p)).collect();
+        points.extend(running.map(|point| metric.embed(point)));
+        let rows: Vec<Vec<f64>> = (0..points.len())
+            .map(|i| {
+                let others = points[..i].iter();
+                let others = others.map(|p| scale * matern(metric.square(p, &points[i])));
+                others.chain([scale + noise]).collect()
+            })
+            .collect();
+        let factor = Lower::factor(rows.clone())?;
+        let mut alpha = model.values.clone();
+        factor.solve(&mut alpha);
+        factor.solve_transposed(&mut alpha);
+        let means = model.values.iter().zip(&alpha).map(|(y, a)| y - noise * a);
+        let best = means.fold(f64::INFINITY, f64::min);
+        if points.len() > told {
+            let mut values = model.values.clone();
+            values.extend(rows[told..].iter().map(|row| dot(&row[..told], &alpha)));
+            factor.solve(&mut values);
+            factor.solve_transposed(&mut values);
+            alpha = values;
+        }
+        Some(Posterior {
+            metric,
+            points,
+            scale,
+            factor,
+            alpha,
+            best,
+        })
+    }
+
+    /// The mean and the variance of the function at a point.
+    fn predict(&self, point: &[f64]) -> (f64, f64) {
+        let point = self.metric.embed(point);
+        let covariance = |p: &Embedded| self.scale * matern(self.metric.square(p, &point));
+        let mut k: Vec<f64> = self.points.iter().map(covariance).collect();
+        let mean = dot(&k, &self.alpha);
+        self.factor.solve(&mut k);
+        (mean, (self.scale - dot(&k, &k)).max(1e-12 * self.scale))
+    }
+
+    /// The logarithm of the improvement that is expected of a point over the lowest mean.
+    pub(super) fn log_expected_improvement(&self, point: &[f64]) -> f64 {
+        let (mean, variance) = self.predict(point);
+        let deviation = libm::sqrt(variance);
+        libm::log(deviation) + log_improvement((self.best - mean) / deviation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::fit::Hyper;
+    use super::*;
+    use crate::{Parameter, Range, Space};
+
+    fn axes() -> Axes {
+        let range = Range::Real {
+            min: 0.0,
+            max: 1.0,
+            log: false,
+        };
+        let parameter = Parameter {
+            name: "a".into(),
+            range,
+            when: vec![],
+        };
+        Axes::of(&Space::new(vec![parameter]).unwrap())
+    }
+
+    fn model<'a>(points: &[&'a [f64]], values: &[f64]) -> Model<'a> {
+        let hyper = Hyper {
+            weights: vec![1.0],
+            scale: 0.5,
+            noise: -2.0,
+        };
+        Model {
+            points: points.to_vec(),
+            values: values.to_vec(),
+            hyper,
+        }
+    }
+
+    /// Two trials, computed with mpmath to 30 digits.
+    #[test]
+    fn a_known_case() {
+        let axes = axes();
+        let model = model(&[&[0.2], &[0.7]], &[1.0, -0.5]);
+        let posterior = Posterior::new(&axes, &model, [].into_iter()).unwrap();
+        let (mean, variance) = posterior.predict(&[0.4]);
+        assert!((mean - KNOWN.0).abs() < 1e-13, "{mean:?}");
+        assert!((variance - KNOWN.1).abs() < 1e-13, "{variance:?}");
+    }
+
+    const KNOWN: (f64, f64) = (0.398_144_383_699_853_3, 0.160_835_084_729_702_24);
+
+    #[test]
+    fn a_running_trial_moves_no_mean_and_narrows_its_surroundings() {
+        let axes = axes();
+        let model = model(&[&[0.2], &[0.7]], &[1.0, -0.5]);
+        let alone = Posterior::new(&axes, &model, [].into_iter()).unwrap();
+        let believed = Posterior::new(&axes, &model, [&[0.9][..]].into_iter()).unwrap();
+        for x in [0.0, 0.5, 0.85, 1.0] {
+            let ((mean, variance), (same, less)) = (alone.predict(&[x]), believed.predict(&[x]));
+            assert!((mean - same).abs() < 1e-12, "{x}: {mean} {same}");
+            assert!(less < variance, "{x}: {variance} {less}");
+        }
+        assert_eq!(alone.best, believed.best);
+    }
+}
