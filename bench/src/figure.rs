@@ -1,7 +1,7 @@
 //! Which figures there are, by group and id.
 
 use crate::row::Row;
-use crate::{checkpoint, dispatch, footprint, tracker};
+use crate::{checkpoint, dispatch, footprint, search, tracker};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,11 @@ const FIGURES: &[Figure] = &[
         group: "footprint",
         id: "B1",
         measure: footprint::footprint,
+    },
+    Figure {
+        group: "search",
+        id: "H2",
+        measure: search::ask,
     },
 ];
 
@@ -99,7 +104,7 @@ mod tests {
 
     #[test]
     fn groups_and_ids_are_chosen() {
-        check(None, &[], Ok(&["D1", "D3", "C1", "M1", "B1"]));
+        check(None, &[], Ok(&["D1", "D3", "C1", "M1", "B1", "H2"]));
         check(Some("dispatch"), &[], Ok(&["D1", "D3"]));
         check(Some("dispatch"), &["D3"], Ok(&["D3"]));
         check(
@@ -110,7 +115,7 @@ mod tests {
         check(
             Some("nothing"),
             &[],
-            Err("dispatch, checkpoint, tracker, footprint"),
+            Err("dispatch, checkpoint, tracker, footprint, search"),
         );
     }
 }

@@ -11,6 +11,7 @@ mod footprint;
 mod pairs;
 mod peer;
 mod row;
+mod search;
 mod tracker;
 
 use std::io::Write;
@@ -24,7 +25,7 @@ use crate::figure::{Settings, choose};
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  bonfire-bench dispatch D1 --pairs 3")]
 struct Arguments {
-    /// dispatch, checkpoint, tracker or footprint; all if none is named
+    /// dispatch, checkpoint, tracker, footprint or search; all if none is named
     group: Option<String>,
     /// Figures of the group, such as D1; all if none is named
     ids: Vec<String>,
