@@ -1,7 +1,7 @@
 //! Which figures there are, by group and id.
 
 use crate::row::Row;
-use crate::search::{parallel, tables};
+use crate::search::{ask, parallel, tables};
 use crate::{checkpoint, dispatch, footprint, tracker, training};
 
 /// How much is measured.
@@ -58,6 +58,11 @@ const FIGURES: &[Figure] = &[
         group: "search",
         id: "H4",
         measure: parallel::parallel,
+    },
+    Figure {
+        group: "search",
+        id: "H2",
+        measure: ask::ask,
     },
 ];
 
@@ -118,7 +123,7 @@ mod tests {
         check(
             None,
             &[],
-            Ok(&["D1", "D3", "T1", "C1", "M1", "B1", "H1", "H4"]),
+            Ok(&["D1", "D3", "T1", "C1", "M1", "B1", "H1", "H4", "H2"]),
         );
         check(Some("dispatch"), &[], Ok(&["D1", "D3"]));
         check(Some("dispatch"), &["D3"], Ok(&["D3"]));

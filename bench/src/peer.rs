@@ -37,7 +37,7 @@ impl Peer {
         (python.is_file() && script.is_file()).then_some(Peer { python, script })
     }
 
-    /// Runs the script and takes `field` of the first result whose `case` is the one given.
+    /// Runs the script and takes `field` (`a.b` is b in a) of the first result whose `case` is the one given.
     ///
     /// # Errors
     /// If the script fails, or its result lacks the field.
@@ -68,8 +68,13 @@ fn read(text: &str, case: &str, field: &str) -> anyhow::Result<f64> {
         .as_array()
         .context("the peer has no results")?;
     let found = results.iter().find(|r| r["case"] == case);
+    let inside = |r, field: &str| {
+        field
+            .split('.')
+            .try_fold(r, |r: &serde_json::Value, key| r.get(key))
+    };
     found
-        .and_then(|r| r[field].as_f64())
+        .and_then(|r| inside(r, field)?.as_f64())
         .with_context(|| format!("the peer has no {case} {field}"))
 }
 
@@ -94,8 +99,10 @@ mod tests {
 
     #[test]
     fn results_are_read_by_case() {
-        let text = r#"{"results": [{"case": "init", "s": 2}, {"case": "noop", "rate": 50.5}]}"#;
+        let text = r#"{"results": [{"case": "init", "s": 2}, {"case": "noop", "rate": 50.5, "ms": {"p50": 3}}]}"#;
         assert_eq!(read(text, "noop", "rate").unwrap(), 50.5);
+        assert_eq!(read(text, "noop", "ms.p50").unwrap(), 3.0);
+        assert!(read(text, "noop", "ms.p99").is_err());
         assert!(read(text, "noop", "other").is_err());
         assert!(read(text, "gone", "rate").is_err());
         assert!(read("{}", "noop", "rate").is_err());

@@ -1,5 +1,6 @@
 //! How good the search is: sweeps against tables of known results, beside the stored runs of Optuna.
 
+pub mod ask;
 mod known;
 pub mod parallel;
 mod peers;

@@ -3,7 +3,7 @@
 use super::gp;
 
 /// Trials with a value before a model is asked. Fewer say too little about what is good; more cost what a model would
-/// have found: of 8, 10, 16 and 20, 10 is best after 50 trials over grids and continuous functions.
+/// have found.
 pub(super) const STARTUP: usize = 10;
 /// Up to so many trials with a value the Gaussian process makes every suggestion.
 const ALONE: usize = 40;
