@@ -190,11 +190,8 @@ fn of_state(
         }
         Asked::SweepTrials(name) => {
             let id = select::sweep(cluster, &name)?;
-            encode(
-                &view::sweep(cluster, id, wall)
-                    .ok_or_else(|| gone(&name))?
-                    .trials,
-            )
+            let shown = view::sweep(cluster, id, wall).ok_or_else(|| gone(&name))?;
+            encode(&shown.trials)
         }
         Asked::SweepSpec(name) => {
             let id = select::sweep(cluster, &name)?;

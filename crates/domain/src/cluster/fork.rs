@@ -41,7 +41,7 @@ pub(super) fn check(
     if epoch >= until {
         return Err(format!(
             "its checkpoint is at epoch {epoch} of {until}, so there is nothing left to train: fork an earlier one (TRIAL@STEP, \
-             see bonfire checkpoint list), or set train.epochs"
+             see bonfire checkpoint list)"
         ));
     }
     Ok(until)
@@ -86,9 +86,8 @@ mod tests {
     fn a_fork_changes_what_a_checkpoint_can_go_on_with() {
         check_fork("optimizer.lr", Value::Real(1e-4), 3, Ok(9));
         check_fork("model.dropout", Value::Real(0.3), 3, Ok(9));
-        check_fork("train.epochs", Value::Int(12), 9, Ok(12));
+        check_fork("train.epochs", Value::Int(12), 3, Err("train.epochs"));
         check_fork("optimizer.lr", Value::Real(1e-4), 9, Err("epoch 9 of 9"));
-        check_fork("train.epochs", Value::Int(3), 3, Err("epoch 3 of 3"));
         check_fork("data.batch", Value::Int(64), 3, Err("data stays as it was"));
         check_fork("model.hidden[0]", Value::Int(16), 3, Err("model stays"));
         check_fork("train.seed", Value::Int(2), 3, Err("train.seed stays"));
