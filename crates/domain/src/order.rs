@@ -108,4 +108,6 @@ pub struct Running {
     pub leaving: bool,
     /// The lowest sequence number that is not acknowledged, or the next one: where the log goes on.
     pub facts_from: u64,
+    /// The worker that had this one's folder before, and is dead: its attempts need not be waited for.
+    pub replaces: Option<WorkerId>,
 }

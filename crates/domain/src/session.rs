@@ -106,6 +106,7 @@ impl Session {
                 .next()
                 .copied()
                 .unwrap_or(self.next_sequence),
+            replaces: self.config.replaces,
         }
     }
 

@@ -149,6 +149,7 @@ impl From<Running> for pb::Running {
                 .collect(),
             leaving: running.leaving,
             facts_from: running.facts_from,
+            replaces: running.replaces.map(|worker| worker.0),
         }
     }
 }
@@ -165,6 +166,7 @@ impl TryFrom<pb::Running> for Running {
             attempts: attempts.collect::<Result<_, _>>()?,
             leaving: m.leaving,
             facts_from: m.facts_from,
+            replaces: m.replaces.map(WorkerId),
         })
     }
 }

@@ -158,6 +158,7 @@ mod tests {
             attempts: vec![(trial, Attempt(1))],
             leaving: true,
             facts_from: 7,
+            replaces: Some(WorkerId(3)),
         };
         let facts = WorkerFacts {
             worker: WorkerId(u64::MAX),

@@ -7,7 +7,7 @@ mod desk;
 mod work;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ use crate::load::{Loader, LoaderRequest};
 use crate::machine;
 use desk::{Desks, Done};
 
+/// Held by whoever works in a folder; it says who that is.
+const LOCK: &str = "lock";
 /// The loop's own clock.
 const TICK: Duration = Duration::from_millis(100);
 /// Messages of each kind that wait for the loop.
@@ -73,12 +75,17 @@ pub async fn run(
     config: WorkerConfig,
     shutdown: CancellationToken,
 ) -> Result<WorkerEnd, WorkerError> {
-    let _lock = take_folder(&config.data_dir)?;
+    let mut folder = take_folder(&config.data_dir)?;
+    let worker = WorkerId(machine::random().map_err(WorkerError::Start)?);
+    let replaces = succeed(&mut folder, worker).map_err(|source| WorkerError::Disk {
+        path: config.data_dir.join(LOCK),
+        source,
+    })?;
     let spool = fresh_spool(&config.data_dir)?;
     let dir = config.data_dir.join("cache");
     let cache = Cache::open(&dir, config.cache_bytes_max);
     let cache = cache.map_err(|source| WorkerError::Disk { path: dir, source })?;
-    let (mut agent, mut inputs) = Agent::start(&config, cache, spool)?;
+    let (mut agent, mut inputs) = Agent::start(&config, worker, replaces, cache, spool)?;
     let end = agent.run(&mut inputs, &shutdown, config.drain_max).await;
     agent.end().await;
     end
@@ -86,8 +93,10 @@ pub async fn run(
 
 /// One worker a data folder: two would throw away each other's spool.
 fn take_folder(dir: &Path) -> Result<File, WorkerError> {
-    let path = dir.join("lock");
-    let opened = std::fs::create_dir_all(dir).and_then(|()| File::create(&path));
+    let path = dir.join(LOCK);
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let opened = std::fs::create_dir_all(dir).and_then(|()| options.open(&path));
     let file = opened.map_err(|source| WorkerError::Disk { path, source })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -95,6 +104,18 @@ fn take_folder(dir: &Path) -> Result<File, WorkerError> {
             path: dir.to_owned(),
         }),
     }
+}
+
+/// Reads from the folder's lock who had it before, and writes who has it now. Whoever had it is dead: it held the lock.
+fn succeed(folder: &mut File, worker: WorkerId) -> io::Result<Option<WorkerId>> {
+    let mut text = String::new();
+    // Anything else than an id is as good as none: nobody is waited for less.
+    let read = folder.take(64).read_to_string(&mut text);
+    let before = read.ok().and_then(|_| text.trim().parse::<u64>().ok());
+    folder.set_len(0)?;
+    folder.seek(SeekFrom::Start(0))?;
+    write!(folder, "{}", worker.0)?;
+    Ok(before.map(WorkerId))
 }
 
 /// What an earlier worker left there belongs to attempts that are fenced.
@@ -134,17 +155,19 @@ struct Agent {
 impl Agent {
     fn start(
         config: &WorkerConfig,
+        worker: WorkerId,
+        replaces: Option<WorkerId>,
         cache: Cache,
         spool: PathBuf,
     ) -> Result<(Agent, Inputs), WorkerError> {
-        let seed = machine::random().map_err(WorkerError::Start)?;
-        let worker = WorkerId(seed);
+        let seed = worker.0;
         let facts = machine::facts(config, worker);
         let count = machine::slots(config);
         tracing::info!(worker = %worker, name = facts.name, slots = count, numerics = facts.numerics, "worker starts");
         let heartbeat_ms = u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX);
         let session = Session::new(SessionConfig {
             heartbeat_ms,
+            replaces,
             ..SessionConfig::new(worker, count)
         });
         let link = Link::start(

@@ -219,6 +219,7 @@ impl Cluster {
             .sweeps
             .get_mut(&id.sweep)
             .and_then(|s| s.live.get_mut(&id.number))
+            .map(std::sync::Arc::make_mut)
         else {
             return TrialState::Failed;
         };

@@ -112,6 +112,7 @@ impl Cluster {
             let Some(place) = trial.place.filter(|_| trial.state == TrialState::Running) else {
                 continue;
             };
+            let trial = std::sync::Arc::make_mut(trial);
             trial.wish = Some(wish.clone());
             effects.push(Effect::Stop {
                 place,

@@ -265,7 +265,7 @@ impl Sweep {
         value: f64,
     ) -> (Vec<Effect>, Verdict) {
         let goal = self.spec.objective.goal;
-        if let Some(trial) = self.live.get_mut(&id.number) {
+        if let Some(trial) = self.live.get_mut(&id.number).map(std::sync::Arc::make_mut) {
             trial.observe(
                 goal,
                 Observation {

@@ -75,7 +75,8 @@ pub struct Sweep {
     pub exhausted: Option<String>,
     pub best: Option<(f64, u32)>,
     pub(crate) scheduler: Scheduler,
-    pub(crate) live: BTreeMap<u32, Trial>,
+    /// Shared with copies of the state, so that a copy of it costs little; a trial is copied when it changes under one.
+    pub(crate) live: BTreeMap<u32, Arc<Trial>>,
     pub(crate) sealed: History,
     /// Trials by state, sealed ones included.
     pub(crate) counts: BTreeMap<TrialState, u32>,
@@ -104,13 +105,13 @@ impl Sweep {
     pub fn trial(&self, number: u32) -> Option<Cow<'_, Trial>> {
         self.live
             .get(&number)
-            .map(Cow::Borrowed)
+            .map(|trial| Cow::Borrowed(&**trial))
             .or_else(|| self.sealed.get(number).map(Cow::Owned))
     }
 
     /// Trials that are not sealed yet, ascending by number.
     pub fn live(&self) -> impl Iterator<Item = &Trial> {
-        self.live.values()
+        self.live.values().map(Arc::as_ref)
     }
 
     /// Numbers of the trials that wait for a slot, ascending.
@@ -125,7 +126,7 @@ impl Sweep {
 
     /// A trial that is not sealed, without copying it.
     pub fn live_trial(&self, number: u32) -> Option<&Trial> {
-        self.live.get(&number)
+        self.live.get(&number).map(Arc::as_ref)
     }
 
     /// Every trial, ascending by number.
@@ -135,7 +136,7 @@ impl Sweep {
             .trials()
             .map(|t| (t.number, Cow::Owned(t)))
             .collect();
-        all.extend(self.live.iter().map(|(n, t)| (*n, Cow::Borrowed(t))));
+        all.extend(self.live.iter().map(|(n, t)| (*n, Cow::Borrowed(&**t))));
         all.into_values().collect()
     }
 
@@ -182,7 +183,7 @@ impl Sweep {
 
     /// The trial that an asker's request got and that it still has.
     pub fn given_to(&self, request: u64) -> Option<&Trial> {
-        self.live.get(self.requests.get(&request)?)
+        self.live_trial(*self.requests.get(&request)?)
     }
 
     pub(crate) fn live_mut(&mut self, number: u32) -> Result<&mut Trial, Refusal> {
@@ -190,14 +191,15 @@ impl Sweep {
             // A finished trial is touched again (resume, a deleted checkpoint): it becomes live, the sealed form is stale.
             let trial = self.sealed.get(number).ok_or(Refusal::NoSuchTrial)?;
             self.finished_live += u32::from(trial.state.is_terminal());
-            self.live.insert(number, trial);
+            self.live.insert(number, Arc::new(trial));
         }
-        self.live.get_mut(&number).ok_or(Refusal::NoSuchTrial)
+        let trial = self.live.get_mut(&number);
+        trial.map(Arc::make_mut).ok_or(Refusal::NoSuchTrial)
     }
 
     /// Moves a live trial along an edge of the table and keeps the counts.
     pub(crate) fn set_state(&mut self, number: u32, next: TrialState) {
-        let Some(trial) = self.live.get_mut(&number) else {
+        let Some(trial) = self.live.get_mut(&number).map(Arc::make_mut) else {
             return;
         };
         let from = trial.state;
@@ -231,7 +233,7 @@ impl Sweep {
         self.index(trial.number, trial.state);
         *self.counts.entry(trial.state).or_insert(0) += 1;
         self.next = self.next.max(trial.number + 1);
-        self.live.insert(trial.number, trial);
+        self.live.insert(trial.number, Arc::new(trial));
     }
 
     /// Takes a value of a trial into the sweep's best; ties go to the earlier trial.
@@ -245,9 +247,11 @@ impl Sweep {
         }
     }
 
-    /// Seals the lowest finished trials once a whole segment of them has gathered.
+    /// Seals the lowest finished trials once a whole segment of them has gathered, and all of them when the sweep has ended.
     pub(crate) fn seal(&mut self) {
-        if (self.finished_live as usize) < 2 * SEGMENT_TRIALS {
+        let gathered = self.finished_live as usize;
+        let is_due = gathered >= 2 * SEGMENT_TRIALS || (self.state.is_terminal() && gathered > 0);
+        if !is_due {
             return;
         }
         let numbers: Vec<u32> = self
@@ -257,9 +261,10 @@ impl Sweep {
             .map(|t| t.number)
             .take(SEGMENT_TRIALS)
             .collect();
-        let sealed: Vec<Trial> = numbers.iter().filter_map(|n| self.live.remove(n)).collect();
+        let sealed: Vec<Arc<Trial>> = numbers.iter().filter_map(|n| self.live.remove(n)).collect();
         self.finished_live = self.finished_live.saturating_sub(sealed.len() as u32);
-        self.sealed.push(Segment::seal(&sealed));
+        self.sealed
+            .push(Segment::seal(sealed.iter().map(Arc::as_ref)));
     }
 }
 

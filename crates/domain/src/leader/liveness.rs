@@ -50,6 +50,9 @@ impl Leader {
         };
         self.contacts.insert(worker, contact);
         let mut actions = Vec::new();
+        if let Some(dead) = running.replaces.filter(|id| self.is_gone(cluster, *id)) {
+            actions.push(self.lose(time, dead));
+        }
         if !known {
             actions.push(self.join(time, facts, running.facts_from));
         }
@@ -133,6 +136,13 @@ impl Leader {
                 vec![self.propose(vec![command], pending)]
             }
         }
+    }
+
+    /// A known worker that is not connected and not being lost already. One that is connected is alive, whoever says it is not.
+    fn is_gone(&self, cluster: &Cluster, worker: WorkerId) -> bool {
+        let connected = self.contacts.get(&worker).is_some_and(|c| c.connected);
+        let asked = self.pending.values().any(|p| p.worker == Some(worker));
+        cluster.worker(worker).is_some() && !connected && !asked
     }
 
     pub(super) fn disconnected(&mut self, time: Time, worker: WorkerId) -> Vec<Action> {

@@ -9,6 +9,8 @@ use crate::order::{Fact, Order, Running, StartOrder};
 pub struct SessionConfig {
     pub worker: WorkerId,
     pub slots: u16,
+    /// The worker that had this one's folder before.
+    pub replaces: Option<WorkerId>,
     pub heartbeat_ms: u64,
     /// An unacknowledged fact is sent again after this long.
     pub resend_ms: u64,
@@ -22,6 +24,7 @@ impl SessionConfig {
         SessionConfig {
             worker,
             slots,
+            replaces: None,
             heartbeat_ms: 2_000,
             resend_ms: 2_000,
             stop_grace_ms: 5_000,

@@ -44,6 +44,20 @@ fn a_lost_worker_gives_its_trial_back() {
 }
 
 #[test]
+fn a_worker_started_again_does_not_wait_for_the_dead_one() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    story.submit(&noop(""));
+    story.observe(1, 0, 1, 1.04);
+    // Whoever is connected lives, whatever another says.
+    story.join_after(2, 1, Some(1));
+    let worker = WorkerId(1);
+    story.event("w1 disconnects", Input::Disconnected { worker });
+    story.join_after(3, 1, Some(1));
+    story.is("started_again.txt");
+}
+
+#[test]
 fn asha_pauses_promotes_and_prunes() {
     let mut story = Story::new();
     story.join(1, 1);

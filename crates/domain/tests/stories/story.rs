@@ -148,6 +148,11 @@ impl Story {
     }
 
     pub fn join(&mut self, number: u64, slots: usize) {
+        self.join_after(number, slots, None);
+    }
+
+    /// Joins in the folder of a dead worker.
+    pub fn join_after(&mut self, number: u64, slots: usize, dead: Option<u64>) {
         let slot = SlotFacts {
             device: "cpu".to_owned(),
         };
@@ -162,6 +167,7 @@ impl Story {
         };
         let running = Running {
             facts_from: 1,
+            replaces: dead.map(WorkerId),
             ..Running::default()
         };
         self.sequences.insert(WorkerId(number), 1);
