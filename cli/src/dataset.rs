@@ -35,6 +35,8 @@ async fn add(global: &Global, args: &AddFiles) -> Outcome {
     let options = ImportOptions {
         types: read_types(&args.types)?,
     };
+    // What is wrong with the first rows is said before a name or a fleet is looked for.
+    bonfire_data::peek(&args.source, &options)?;
     let name = match &args.name {
         Some(name) => checked_name(name)?,
         None => submit::dataset_name(&args.source).ok_or_else(|| {
@@ -42,8 +44,6 @@ async fn add(global: &Global, args: &AddFiles) -> Outcome {
                 .next("say one with --name")
         })?,
     };
-    // What is wrong with the first rows is said before a fleet is looked for.
-    bonfire_data::peek(&args.source, &options)?;
     let mut signals = Signals::watch()?;
     let link = Link::open(global, Need::Write).await?;
     let added = add_in(&link, &args.source, options, &name, output, &mut signals).await;

@@ -1,5 +1,7 @@
 //! The `trial` verbs.
 
+use std::collections::BTreeSet;
+
 use bonfire_domain::command::TrialAction;
 use bonfire_domain::search::{Assignment, Value};
 use bonfire_domain::spec::Spec;
@@ -144,10 +146,17 @@ async fn metrics(global: &Global, args: &Metrics) -> Outcome {
     let link = Link::open(global, Need::Read).await?;
     let points = documents::metrics(&link.fleet, &args.trial).await;
     link.close().await;
-    let points: Vec<_> = points?
-        .into_iter()
-        .filter(|p| args.keys.is_empty() || args.keys.contains(&p.key))
-        .collect();
+    let mut points = points?;
+    let known: BTreeSet<String> = points.iter().map(|p| p.key.clone()).collect();
+    let unknown = args.keys.iter().find(|key| !known.contains(*key));
+    if let Some(key) = unknown.filter(|_| !known.is_empty()) {
+        let known: Vec<String> = known.into_iter().collect();
+        return Err(
+            Failure::wrong(format!("{} has no metric {key}", args.trial))
+                .next(format!("it has {}", known.join(", "))),
+        );
+    }
+    points.retain(|p| args.keys.is_empty() || args.keys.contains(&p.key));
     if output.is_json() {
         json::print(output, &points);
     } else {
