@@ -71,9 +71,7 @@ fn stall(settings: &Settings) -> anyhow::Result<Row> {
 
 fn one(name: &str, spec: &str, settings: &Settings) -> anyhow::Result<Row> {
     let before = load();
-    let spec = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("specs")
-        .join(spec);
+    let spec = Path::new("bench").join("specs").join(spec);
     let with = || step_ms(&spec, "10 steps");
     let without = || step_ms(&spec, "never");
     let pairs = interleave(settings.pairs, with, without)?;

@@ -22,9 +22,13 @@ pub fn bonfire() -> PathBuf {
     PathBuf::from(path)
 }
 
-/// The repository's root.
+/// The repository's root: tests run in their package's folder. The place where they were compiled may be another checkout's,
+/// since checkouts share a target folder.
+///
+/// # Panics
+/// If the working directory is gone.
 pub fn repository() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::current_dir().expect("the working directory is there");
     here.parent().map(Path::to_path_buf).unwrap_or_default()
 }
 

@@ -8,7 +8,7 @@
 use bonfire_domain::spec::{Problem, TEXT_BYTES_MAX, check, render_problems};
 
 const GOLDEN: &str = include_str!("golden/bad_specs.txt");
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bad_specs.txt");
+const PATH: &str = "tests/golden/bad_specs.txt";
 
 struct Case<'a> {
     title: &'a str,

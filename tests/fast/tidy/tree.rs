@@ -1,6 +1,6 @@
 //! The text files of the repository.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A file's path from the repository's root, with `/`, and its text.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ const SKIPPED: &[&str] = &[
 
 /// The repository's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    std::path::absolute("..").unwrap()
 }
 
 /// Every text file, sorted by path.

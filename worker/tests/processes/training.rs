@@ -26,7 +26,7 @@ train: { epochs: 4, seed: 3, log_every: 5 }
 
 /// Imports and prepares the digits for a spec.
 fn digits(dir: &Path, order: &mut StartOrder) -> LocalData {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/data/digits.csv");
+    let source = std::path::absolute("../configs/data/digits.csv").unwrap();
     let (files, out) = (dir.join("files"), dir.join("prepared"));
     let dataset = import(&source, &ImportOptions::default(), &files, &mut |_| true).unwrap();
     order.dataset = Some(dataset.version);

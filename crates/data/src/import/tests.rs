@@ -17,9 +17,7 @@ use crate::blob::{Out, Sink};
 use crate::table::{Cell, TableFormat, write_table};
 
 fn shipped(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../configs/data")
-        .join(name)
+    Path::new(".").join("../../configs/data").join(name)
 }
 
 fn go(

@@ -263,7 +263,7 @@ impl Story {
 
     #[track_caller]
     pub fn is(self, name: &str) {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stories");
+        let folder = PathBuf::from("tests/golden/stories");
         let path = folder.join(name);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::create_dir_all(&folder).unwrap();
