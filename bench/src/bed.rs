@@ -216,6 +216,7 @@ fn submission(text: &str, change: impl FnOnce(&mut Spec)) -> anyhow::Result<Subm
         spec: spec.canonical(),
         dataset: None,
         fixed_name: false,
+        origin: bonfire_domain::origin::Origin::default(),
     })
 }
 

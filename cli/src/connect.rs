@@ -7,7 +7,7 @@ use bonfire_proto::Token;
 use bonfire_proto::client::{self, ClientError, Fleet};
 
 use crate::args::{DATA, Global};
-use crate::local::{BRIEF_MAX, LOOK_AGAIN, LocalCoordinator, Opening, is_brief};
+use crate::local::{BRIEF_MAX, LOOK_AGAIN, LocalCoordinator, Opening, is_brief, is_kept_up};
 use crate::output::errors::Failure;
 use crate::output::say;
 
@@ -26,6 +26,8 @@ enum Origin {
     Named {
         addresses: Vec<String>,
         token: Token,
+        /// Flags by which a command to type next finds the token as well.
+        flags: String,
     },
     Directory(PathBuf),
 }
@@ -52,7 +54,11 @@ impl Link {
         Ok(Link {
             fleet,
             local: None,
-            origin: Origin::Named { addresses, token },
+            origin: Origin::Named {
+                addresses,
+                token,
+                flags: token_flags(global),
+            },
         })
     }
 
@@ -69,18 +75,28 @@ impl Link {
         })
     }
 
-    /// Reaches the fleet again after its coordinator went away. In a data directory that nobody has any more, the
-    /// coordinator is opened here.
+    /// Reaches the fleet again after its coordinator went away. With `open`, the coordinator of a data directory that nobody has
+    /// any more is opened here, unless it was one that somebody keeps up.
     ///
     /// # Errors
     /// As [`Link::open`].
-    pub async fn again(&mut self) -> Result<(), Failure> {
+    pub async fn again(&mut self, open: bool) -> Result<(), Failure> {
         match &self.origin {
-            Origin::Named { addresses, token } => {
-                self.fleet = client::connect(addresses, token).await?
-            }
+            Origin::Named {
+                addresses, token, ..
+            } => self.fleet = client::connect(addresses, token).await?,
             Origin::Directory(data) if self.local.is_none() => {
-                (self.fleet, self.local) = reach(data).await?
+                if open && !is_kept_up(data) {
+                    (self.fleet, self.local) = reach(data).await?;
+                } else {
+                    let gone = || {
+                        Failure::unreachable(format!(
+                            "the coordinator of {} is gone",
+                            data.display()
+                        ))
+                    };
+                    self.fleet = live(data).await.ok_or_else(gone)?;
+                }
             }
             Origin::Directory(_) => {
                 return Err(Failure::failed("the coordinator in this process ended"));
@@ -97,7 +113,9 @@ impl Link {
     /// Flags that name this fleet in a command to type next.
     pub fn flags(&self) -> String {
         match &self.origin {
-            Origin::Named { addresses, .. } => format!(" --coordinator {}", addresses.join(",")),
+            Origin::Named {
+                addresses, flags, ..
+            } => format!(" --coordinator {}{flags}", addresses.join(",")),
             Origin::Directory(data) if data == Path::new(DATA) => String::new(),
             Origin::Directory(data) => format!(" --data {}", data.display()),
         }
@@ -181,6 +199,15 @@ pub fn find_token(global: &Global) -> Result<Token, Failure> {
     }
     Err(Failure::wrong("no token for the fleet")
         .next("give the file that the coordinator made: --token-file FILE (or BONFIRE_TOKEN_FILE)"))
+}
+
+/// What must be said again for [`find_token`] to find the same token. A token itself is never repeated.
+fn token_flags(global: &Global) -> String {
+    match (&global.token, &global.token_file, &global.data) {
+        (Some(_), ..) | (None, None, None) => String::new(),
+        (None, Some(file), _) => format!(" --token-file {}", file.display()),
+        (None, None, Some(data)) => format!(" --data {}", data.display()),
+    }
 }
 
 /// Whether an error means that the coordinator went away.

@@ -8,7 +8,7 @@ use bonfire_domain::spec::{DeviceSpec, Spec};
 use bonfire_domain::view::{FleetDocument, SweepDocument, SweepRow};
 use bonfire_proto::client::{ClientError, Watch};
 use bonfire_proto::wire::ControlSweep;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::args::{Global, LocalArgs};
 use crate::connect::{Link, Need, is_gone};
@@ -26,6 +26,8 @@ const GONE_MAX: Duration = Duration::from_secs(120);
 /// How long the workers of this process may take to join.
 const JOIN_MAX: Duration = Duration::from_secs(10);
 const GONE_PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at a sweep that does not change.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Sweeps with more trials are followed by their counts alone.
 const TRIALS_MAX: u32 = 256;
 
@@ -211,7 +213,7 @@ impl Foreground {
                 Err(error) => return Err(error.into()),
             }
             live.note("the coordinator is gone; looking for it");
-            self.regain(sweep).await?;
+            self.regain(sweep, interrupt).await?;
         }
     }
 
@@ -222,6 +224,8 @@ impl Foreground {
         follower: &mut Follower<'_>,
         live: &mut Live,
     ) -> Result<Option<Why>, Failure> {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -238,6 +242,15 @@ impl Foreground {
                 () = sleep_until(follower.deadline) => {
                     live.note("not everything was saved in time: it goes on from its last checkpoint");
                     return Ok(Some(Ending::Paused));
+                }
+                // Why nothing changes is not a change: it is asked for, and said again.
+                _ = look.tick() => {
+                    match self.link.fleet.get(&follower.path()).await {
+                        Ok(document) => live.show(&follower.read(&document.json)?),
+                        Err(error) if is_gone(&error) => return Ok(None),
+                        Err(error) => return Err(error.into()),
+                    }
+                    self.check_workers().await?;
                 }
                 next = watch.next() => {
                     let json = match next {
@@ -257,6 +270,32 @@ impl Foreground {
         }
     }
 
+    /// Ends a command whose own workers are all kept from new work: nobody else will come.
+    ///
+    /// # Errors
+    /// Why they are.
+    async fn check_workers(&self) -> Result<(), Failure> {
+        if self.workers.is_none() || !self.is_local() {
+            return Ok(());
+        }
+        let fleet: FleetDocument = documents::get(&self.link.fleet, documents::FLEET).await?;
+        let kept_out = fleet.workers.iter().map(|worker| {
+            let is_kept_out = worker.state == "quarantined";
+            worker.reason.as_ref().filter(|_| is_kept_out)
+        });
+        let Some(reason) = kept_out
+            .collect::<Option<Vec<_>>>()
+            .and_then(|all| all.first().copied())
+        else {
+            return Ok(());
+        };
+        let text = format!("every worker here is quarantined: {reason}");
+        Err(Failure::failed(text).next(format!(
+            "see bonfire trial list last{0} and bonfire trial why TRIAL{0}; bonfire sweep resume last{0} tries again",
+            self.link.flags()
+        )))
+    }
+
     /// The first Ctrl-C.
     async fn pause(&mut self, follower: &mut Follower<'_>, live: &Live) -> Result<(), Failure> {
         live.note("pausing: what runs is saved; once more to stop at once");
@@ -272,13 +311,15 @@ impl Foreground {
         }
     }
 
-    /// Waits for the fleet to come back; in a data directory that nobody has any more, becomes the fleet.
-    async fn regain(&mut self, sweep: &str) -> Result<(), Failure> {
+    /// Waits for the fleet to come back. Who runs the sweep becomes the fleet itself, in a data directory whose fleet was another
+    /// command's like this; who only looks never does.
+    async fn regain(&mut self, sweep: &str, interrupt: Interrupt) -> Result<(), Failure> {
+        let runs = interrupt == Interrupt::Pause;
         let began = Instant::now();
         loop {
             tokio::select! {
                 () = self.signals.next() => stop_now(),
-                found = self.link.again() => match found {
+                found = self.link.again(runs) => match found {
                     Ok(()) => return self.start_workers(Some(sweep)).await,
                     Err(failure) if failure.exit == Exit::Unreachable && began.elapsed() < GONE_MAX => {}
                     Err(failure) => return Err(failure),
@@ -344,7 +385,7 @@ struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    /// Whether every trial is looked at; a large sweep is followed by its counts.
+    /// Whether every trial is looked at; a sweep that is large, or may become so, is followed by its counts.
     fn is_small(&self) -> bool {
         self.limit.is_some_and(|limit| limit <= TRIALS_MAX)
     }

@@ -24,6 +24,15 @@ pub const BRIEF_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at a directory that is in use.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
+/// Marks a data directory whose coordinator is somebody's to keep up (`up`, `coordinator`): it comes back after a kill, and a
+/// follower must not take its place.
+const KEPT_UP: &str = "kept-up";
+
+/// Whether the coordinator that last had a data directory is to come back.
+pub fn is_kept_up(data: &Path) -> bool {
+    data.join(KEPT_UP).exists()
+}
+
 /// Whether the coordinator of a data directory is open for one short command.
 pub fn is_brief(data: &Path) -> bool {
     data.join(BRIEF).exists()
@@ -54,6 +63,8 @@ impl LocalCoordinator {
         if let Opening::Open(_) = &opening {
             // Without the mark others build on it, and have to look for a fleet again when it ends.
             let _ = std::fs::write(data.join(BRIEF), "");
+            // Whoever kept it up is gone.
+            let _ = std::fs::remove_file(data.join(KEPT_UP));
         }
         Ok(opening)
     }
@@ -68,6 +79,8 @@ impl LocalCoordinator {
             match LocalCoordinator::with(config.clone()).await? {
                 Opening::Open(coordinator) => {
                     coordinator.stay();
+                    // Without the mark a follower may take its place after a kill.
+                    let _ = std::fs::write(config.data.join(KEPT_UP), "");
                     return Ok(Opening::Open(coordinator));
                 }
                 Opening::InUse if is_brief(&config.data) && began.elapsed() < BRIEF_MAX => {
@@ -140,10 +153,11 @@ impl LocalCoordinator {
     /// # Errors
     /// Why it could not go on.
     pub async fn ended(self) -> Result<(), Failure> {
-        self.running
-            .join()
-            .await
-            .map_err(|error| Failure::failed(error.to_string()))
+        let mark = self.data().join(KEPT_UP);
+        let ended = self.running.join().await;
+        // It ended as it should: nobody has to wait for it.
+        let _ = std::fs::remove_file(mark);
+        ended.map_err(|error| Failure::failed(error.to_string()))
     }
 
     /// What ends it.

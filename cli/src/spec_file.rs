@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bonfire_data::{DataError, ImportOptions};
+use bonfire_data::{DataError, ImportOptions, Peek};
 use bonfire_domain::dataset::Column;
-use bonfire_domain::fit::{complete, fit};
+use bonfire_domain::fit::{Rows, complete, fit};
 use bonfire_domain::spec::{Problem, Spec, TEXT_BYTES_MAX, check, render_problems};
 
 use crate::args::SpecArgs;
@@ -24,6 +24,8 @@ pub struct SpecFile {
     pub spec: Spec,
     pub source: Source,
     text: Vec<u8>,
+    /// What `--set` put in the place of what is written.
+    overrides: Vec<(String, String)>,
 }
 
 /// Where a spec's rows come from.
@@ -53,15 +55,15 @@ impl SpecFile {
         let written = spec.data.as_ref().map(|data| data.dataset.as_str());
         let source = written.map_or(Ok(Source::None), |written| find_source(&path, written));
         let source = source.map_err(|message| {
-            let mut problems = [Problem::at_path("data.dataset", message)];
-            locate::place(&mut problems, &String::from_utf8_lossy(&text));
-            refuse(&problems, &path, &text)
+            let problems = vec![Problem::at_path("data.dataset", message)];
+            refuse_late(problems, &path, &text, &args.overrides)
         })?;
         Ok(SpecFile {
             path,
             spec,
             source,
             text,
+            overrides: args.overrides.clone(),
         })
     }
 
@@ -69,20 +71,25 @@ impl SpecFile {
     ///
     /// # Errors
     /// Files that cannot be read, and everything in the spec that does not fit them.
-    pub fn look(&self) -> Result<(), Failure> {
+    pub fn look(&self) -> Result<Option<Peek>, Failure> {
         let Source::Files(source) = &self.source else {
-            return Ok(());
+            return Ok(None);
         };
-        let (columns, rows, _) =
+        let seen =
             bonfire_data::peek(source, &self.import_options()).map_err(|e| self.data_failure(e))?;
-        self.fit(&columns, rows)
+        let rows = match seen.is_all {
+            true => Rows::All(seen.rows),
+            false => Rows::First(seen.rows),
+        };
+        self.fit(&seen.columns, rows)?;
+        Ok(Some(seen))
     }
 
     /// Checks the spec against a dataset's columns.
     ///
     /// # Errors
     /// Everything that does not fit, with its place in the file.
-    pub fn fit(&self, columns: &[Column], rows: u64) -> Result<(), Failure> {
+    pub fn fit(&self, columns: &[Column], rows: Rows) -> Result<(), Failure> {
         fit(&complete(&self.spec, columns), columns, rows)
             .map_err(|problems| self.problems(problems))
     }
@@ -96,9 +103,8 @@ impl SpecFile {
     }
 
     /// Problems that were found beside the data.
-    pub fn problems(&self, mut problems: Vec<Problem>) -> Failure {
-        locate::place(&mut problems, &String::from_utf8_lossy(&self.text));
-        refuse(&problems, &self.path, &self.text)
+    pub fn problems(&self, problems: Vec<Problem>) -> Failure {
+        refuse_late(problems, &self.path, &self.text, &self.overrides)
     }
 
     /// A source that is not there is the spec's mistake, with its place; one that cannot be read speaks for itself.
@@ -110,6 +116,33 @@ impl SpecFile {
             _ => Failure::from(error),
         }
     }
+}
+
+/// Refuses for what shows only beside the data: at the place of the field, or at the `--set` that wrote it.
+fn refuse_late(
+    problems: Vec<Problem>,
+    path: &Path,
+    text: &[u8],
+    overrides: &[(String, String)],
+) -> Failure {
+    let said = |problem: &Problem| {
+        let is_at = |(path, _): &&(String, String)| {
+            let rest = problem.path.strip_prefix(path.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        overrides.iter().rfind(is_at)
+    };
+    let (mut set, mut written): (Vec<_>, Vec<_>) = problems
+        .into_iter()
+        .partition(|problem| said(problem).is_some());
+    for problem in &mut set {
+        if let Some((path, value)) = said(problem) {
+            problem.message = format!("--set {path}={value}: {}", problem.message);
+        }
+    }
+    locate::place(&mut written, &String::from_utf8_lossy(text));
+    written.append(&mut set);
+    refuse(&written, path, text)
 }
 
 fn refuse(problems: &[Problem], path: &Path, text: &[u8]) -> Failure {

@@ -1,5 +1,6 @@
 //! A spec's way into the fleet: its rows are imported and uploaded, then the sweep is created.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bonfire_data::{ImportOptions, Progress};
 use bonfire_domain::Digest;
 use bonfire_domain::dataset::DatasetManifest;
+use bonfire_domain::fit::Rows;
+use bonfire_domain::origin::Origin;
 use bonfire_domain::spec::Spec;
 use bonfire_domain::view::DatasetDocument;
 use bonfire_proto::client::Fleet;
@@ -14,17 +17,23 @@ use bonfire_proto::wire::{AddDataset, Submit};
 
 use crate::connect::Link;
 use crate::documents;
+use crate::origin;
 use crate::output::Output;
 use crate::output::errors::{Exit, Failure};
 use crate::output::progress::Transfer;
 use crate::signals::Signals;
 use crate::spec_file::{Source, SpecFile};
 
+/// How folders of imports begin, and the file in each that its process holds.
+const IMPORT: &str = "import-";
+const LOCK: &str = "lock";
+
 /// A spec whose rows the fleet has.
 #[derive(Clone, Debug)]
 pub struct Submission {
     pub spec: Spec,
     pub dataset: Option<Digest>,
+    pub origin: Origin,
 }
 
 impl Submission {
@@ -45,11 +54,13 @@ pub async fn prepare(
     signals: &mut Signals,
 ) -> Result<Submission, Failure> {
     let spec = file.spec.clone();
+    let origin = origin::of(&file.path);
     let (name, manifest) = match &file.source {
         Source::None => {
             return Ok(Submission {
                 spec,
                 dataset: None,
+                origin,
             });
         }
         Source::Files(source) => {
@@ -60,15 +71,17 @@ pub async fn prepare(
                 name: &name,
             };
             let manifest = import
-                .run(link, output, signals, |m| file.fit(&m.columns, m.rows))
+                .run(link, output, signals, |m| {
+                    file.fit(&m.columns, Rows::All(m.rows))
+                })
                 .await?;
             (name, manifest)
         }
         Source::Registered { name, version } => {
-            let manifest = registered(&link.fleet, name, version.as_deref())
+            let manifest = of_spec(&link.fleet, name, version.as_deref())
                 .await
                 .map_err(|e| as_request(e, file))?;
-            file.fit(&manifest.columns, manifest.rows)?;
+            file.fit(&manifest.columns, Rows::All(manifest.rows))?;
             (name.clone(), manifest)
         }
     };
@@ -79,6 +92,7 @@ pub async fn prepare(
     Ok(Submission {
         spec,
         dataset: Some(manifest.version),
+        origin,
     })
 }
 
@@ -93,6 +107,7 @@ pub async fn submit(fleet: &Fleet, submission: &Submission) -> Result<String, Fa
         spec: submission.spec.canonical(),
         dataset: submission.dataset,
         fixed_name: false,
+        origin: submission.origin.clone(),
     };
     Ok(fleet.submit(submit).await?)
 }
@@ -103,6 +118,24 @@ pub async fn submit(fleet: &Fleet, submission: &Submission) -> Result<String, Fa
 /// The system has no randomness.
 pub fn random() -> Result<u64, Failure> {
     getrandom::u64().map_err(|e| Failure::failed(format!("no random number to be had: {e}")))
+}
+
+/// The dataset that a spec names, in full: a spec is read again when there are more datasets, and a prefix would come to mean
+/// another.
+///
+/// # Errors
+/// Exit 3 for a dataset or version that is not there.
+pub async fn of_spec(
+    fleet: &Fleet,
+    name: &str,
+    version: Option<&str>,
+) -> Result<DatasetManifest, Failure> {
+    let found = documents::dataset(fleet, name).await?.name;
+    if found != name {
+        let text = format!("no dataset is named {name} (did you mean {found}?)");
+        return Err(Failure::missing(text));
+    }
+    registered(fleet, name, version).await
 }
 
 /// The manifest of a dataset the fleet has, at its newest version or the one whose digest begins so.
@@ -169,11 +202,16 @@ impl Import<'_> {
     ) -> Result<DatasetManifest, Failure> {
         let scratch = link.scratch();
         let made = std::fs::create_dir_all(&scratch).and_then(|()| {
-            tempfile::Builder::new()
-                .prefix("import-")
-                .tempdir_in(&scratch)
+            sweep(&scratch);
+            let folder = tempfile::Builder::new()
+                .prefix(IMPORT)
+                .tempdir_in(&scratch)?;
+            // Held as long as the folder is used.
+            let lock = File::create(folder.path().join(LOCK))?;
+            lock.try_lock()?;
+            Ok((folder, lock))
         });
-        let folder =
+        let (folder, _lock) =
             made.map_err(|e| Failure::failed(format!("cannot write {}: {e}", scratch.display())))?;
         let manifest = self.import(folder.path(), output, signals).await?;
         accept(&manifest)?;
@@ -224,7 +262,21 @@ impl Import<'_> {
 }
 
 fn interrupted() -> Failure {
-    Failure::failed("interrupted before anything was submitted")
+    Failure::failed("interrupted before all rows were there; nothing is left of them")
+}
+
+/// Removes what imports left whose process was killed: nobody holds their lock. What cannot be removed costs space only.
+fn sweep(scratch: &Path) {
+    let Ok(entries) = std::fs::read_dir(scratch) else {
+        return;
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(IMPORT);
+        let lock = File::open(entry.path().join(LOCK));
+        if is_ours && lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 async fn upload(

@@ -1,21 +1,21 @@
 //! The `sweep` verbs.
 
 use bonfire_domain::command::SweepAction;
-use bonfire_domain::fit::{Preview, preview};
+use bonfire_domain::origin::GitRevision;
 use bonfire_domain::select;
 use bonfire_domain::view::SweepRow;
 use bonfire_proto::wire::ControlSweep;
 use serde_json::json;
 
-use crate::args::{Cancel, Global, LocalArgs, SpecArgs, SweepVerb, Top};
+use crate::args::{Cancel, Global, LocalArgs, SweepVerb, Top};
 use crate::connect::{Link, Need};
 use crate::documents;
 use crate::export;
 use crate::foreground::{Foreground, Interrupt, ask_hint};
 use crate::output::errors::{Exit, Failure, Outcome};
 use crate::output::{Output, json, table, text};
+use crate::preview;
 use crate::run;
-use crate::spec_file::SpecFile;
 
 /// Trials that `sweep show` prints as a table.
 const TRIALS_MAX: usize = 200;
@@ -23,7 +23,7 @@ const TRIALS_MAX: usize = 200;
 pub async fn act(global: &Global, verb: &SweepVerb) -> Outcome {
     match verb {
         SweepVerb::Submit(args) => run::submit(global, args).await,
-        SweepVerb::Preview(args) => print_preview(global, args),
+        SweepVerb::Preview(args) => preview::act(global, args).await,
         SweepVerb::List => list(global).await,
         SweepVerb::Show(args) => show(global, &args.sweep).await,
         SweepVerb::Watch(args) => watch(global, &args.sweep).await,
@@ -102,11 +102,21 @@ async fn show(global: &Global, selector: &str) -> Outcome {
         },
     );
     let shown = &document.trials[..document.trials.len().min(TRIALS_MAX)];
-    let facts = [
+    let mut facts = vec![
         ("objective", format!("{} {metric}", document.objective.goal)),
         ("best", best),
         ("started", table::short_time(&document.started)),
     ];
+    if let Some(git) = document.origin.as_ref().and_then(|o| o.git.as_ref()) {
+        facts.push(("commit", revision(git)));
+    }
+    if !document.tags.is_empty() {
+        let tags = document
+            .tags
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
+        facts.push(("tags", tags.collect::<Vec<_>>().join(" ")));
+    }
     output.print(&format!(
         "{}{}\n{}",
         run::summary(&document),
@@ -121,6 +131,18 @@ async fn show(global: &Global, selector: &str) -> Outcome {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// `1f3c09b on main, with changes`
+fn revision(git: &GitRevision) -> String {
+    let short = git.commit.get(..7).unwrap_or(&git.commit);
+    let branch = git.branch.iter().map(|branch| format!(" on {branch}"));
+    let changes = git.dirty.then(|| ", with changes".to_owned());
+    [short.to_owned()]
+        .into_iter()
+        .chain(branch)
+        .chain(changes)
+        .collect()
 }
 
 async fn top(global: &Global, args: &Top) -> Outcome {
@@ -234,67 +256,4 @@ async fn resume_in(front: &mut Foreground, selector: &str) -> Outcome {
     let ending = run::go_on(front, &row).await?;
     let resume = format!("bonfire sweep resume {}{}", row.sweep, front.link.flags());
     Ok(run::report(front, &ending, &resume).await)
-}
-
-fn print_preview(global: &Global, args: &SpecArgs) -> Outcome {
-    let output = Output::of(global);
-    let file = SpecFile::read(args)?;
-    file.look()?;
-    let plan = preview(&file.spec);
-    match output.is_json() {
-        true => json::print(output, &preview_json(&plan)),
-        false => output.print(&preview_text(&plan)),
-    }
-    Ok(Exit::Done)
-}
-
-fn preview_json(plan: &Preview) -> serde_json::Value {
-    let rungs: Vec<_> = plan
-        .rungs
-        .iter()
-        .map(|r| json!({ "epochs": r.until, "trials": r.trials }))
-        .collect();
-    // Spaces beyond 2^64 are as good as continuous for a script.
-    let points = plan.points.and_then(|p| u64::try_from(p).ok());
-    json!({
-        "trials": plan.trials, "points": points, "parameters": plan.parameters, "rungs": rungs, "epochs": plan.epochs,
-        "epochs_full": plan.epochs_full, "time": plan.time.map(|t| t.0 as f64 / 1e3),
-    })
-}
-
-fn preview_text(plan: &Preview) -> String {
-    let known =
-        |n: Option<u64>| n.map_or_else(|| "bounded by time only".to_owned(), |n| n.to_string());
-    let mut facts = vec![
-        ("trials", known(plan.trials)),
-        ("parameters", plan.parameters.to_string()),
-        (
-            "points of the space",
-            plan.points
-                .map_or_else(|| "continuous".to_owned(), |p| p.to_string()),
-        ),
-    ];
-    if !plan.rungs.is_empty() {
-        facts.push(("epochs in all", known(plan.epochs)));
-    }
-    if plan.epochs != plan.epochs_full {
-        facts.push(("without stopping early", known(plan.epochs_full)));
-    }
-    if let Some(time) = plan.time {
-        facts.push(("time at most", text::seconds(time.0 as f64 / 1e3)));
-    }
-    let mut out = table::facts(&facts);
-    if plan.rungs.len() > 1 {
-        let rows = plan
-            .rungs
-            .iter()
-            .map(|r| vec![r.until.to_string(), r.trials.to_string()]);
-        out.push('\n');
-        out.push_str(&table::table(
-            &["rung at epoch", "trials that reach it"],
-            &[0, 1],
-            rows,
-        ));
-    }
-    out
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bonfire_domain::command::TrialAction;
 use bonfire_domain::search::{Assignment, Value};
 use bonfire_domain::spec::Spec;
-use bonfire_domain::view::TrialDocument;
+use bonfire_domain::view::{SweepRow, TrialDocument};
 use bonfire_proto::wire::{ControlTrial, Fork};
 
 use crate::args::{ForkTrial, Global, LocalArgs, Metrics, TrialVerb};
@@ -243,8 +243,27 @@ async fn resume(global: &Global, selector: &str, local: LocalArgs) -> Outcome {
 
 async fn resume_in(front: &mut Foreground, selector: &str) -> Outcome {
     let before = documents::trial(&front.link.fleet, selector).await?;
-    ready(front, &before).await?;
+    let sweep = place(front, &before).await?;
+    let flags = front.link.flags();
+    match before.row.state.as_str() {
+        "pending" | "running" | "paused" => {
+            let failure = Failure::failed(format!(
+                "{} is {}: it goes on with its sweep",
+                before.row.trial, before.row.state
+            ));
+            return Err(failure.next(format!("bonfire sweep resume {}{flags}", sweep.sweep)));
+        }
+        "completed" => {
+            let failure = Failure::failed(format!(
+                "{} is completed: there is nothing left to train",
+                before.row.trial
+            ));
+            return Err(failure.next(format!("bonfire trial fork {0}@STEP --set PARAMETER=VALUE{flags} (steps: bonfire checkpoint list {0}{flags})", before.row.trial)));
+        }
+        _ => {}
+    }
     let document = control(&front.link, &before.row.trial, TrialAction::Resume).await?;
+    train(front, &sweep).await?;
     finish(front, document, "goes on").await
 }
 
@@ -286,7 +305,7 @@ async fn fork_in(front: &mut Foreground, args: &ForkTrial) -> Outcome {
         return Err(Failure::missing(text)
             .next("set checkpoint.every in the spec, or start a sweep of its own"));
     }
-    ready(front, &parent).await?;
+    let sweep = place(front, &parent).await?;
     let fork = Fork {
         request: submit::random()?,
         trial: parent.row.trial.clone(),
@@ -295,6 +314,7 @@ async fn fork_in(front: &mut Foreground, args: &ForkTrial) -> Outcome {
     };
     let name = front.link.fleet.fork(fork).await?;
     let document = documents::trial(&front.link.fleet, &name).await?;
+    train(front, &sweep).await?;
     finish(front, document, "is forked").await
 }
 
@@ -306,8 +326,8 @@ fn sweep_of(document: &TrialDocument) -> &str {
         .map_or(document.row.trial.as_str(), |(sweep, _)| sweep)
 }
 
-/// A trial of a paused sweep would wait forever. Where this process is the fleet, its workers start.
-async fn ready(front: &mut Foreground, document: &TrialDocument) -> Result<(), Failure> {
+/// The sweep of a trial that is to train. In a paused one it would wait forever.
+async fn place(front: &Foreground, document: &TrialDocument) -> Result<SweepRow, Failure> {
     let row = sweep::find(&front.link, sweep_of(document)).await?;
     if row.state == "paused" {
         let flags = front.link.flags();
@@ -317,9 +337,15 @@ async fn ready(front: &mut Foreground, document: &TrialDocument) -> Result<(), F
         ));
         return Err(failure.next(format!("bonfire sweep resume {}{flags}", row.sweep)));
     }
-    match row.external {
+    Ok(row)
+}
+
+/// Where this process is the fleet, its workers start: only after the fleet has taken the request, since a refused one must
+/// change nothing.
+async fn train(front: &mut Foreground, sweep: &SweepRow) -> Result<(), Failure> {
+    match sweep.external {
         true => Ok(()),
-        false => front.start_workers(Some(&row.sweep)).await,
+        false => front.start_workers(Some(&sweep.sweep)).await,
     }
 }
 

@@ -78,7 +78,9 @@ fn opened(opening: Opening, data: &Path) -> Result<LocalCoordinator, Failure> {
 /// Says where the fleet is and how to join it.
 fn announce(output: Output, coordinator: &LocalCoordinator, data: &Path) {
     let address = coordinator.address();
-    let token = data.join("token").display().to_string();
+    // For a terminal in any folder.
+    let token = std::path::absolute(data.join("token")).unwrap_or_else(|_| data.join("token"));
+    let token = token.display().to_string();
     let join = format!("bonfire worker --coordinator {address} --token-file {token}");
     if output.is_json() {
         let document = json!({ "address": address, "token_file": token, "data": data.display().to_string(), "join": join });

@@ -1,5 +1,7 @@
 //! `validate` and `schema`: a spec checked without running it.
 
+use bonfire_domain::dataset::DatasetManifest;
+use bonfire_domain::fit::Rows;
 use bonfire_domain::spec::json_schema;
 
 use crate::args::{Global, Schema, SchemaKind, Validate};
@@ -29,13 +31,16 @@ pub async fn validate(global: &Global, args: &Validate) -> Outcome {
 }
 
 /// A dataset that only a fleet has can be looked at only where one is to be had.
-async fn look_at_registered(
+///
+/// # Errors
+/// Everything in the spec that does not fit it.
+pub async fn look_at_registered(
     global: &Global,
     file: &SpecFile,
     name: &str,
     version: Option<&str>,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<Option<DatasetManifest>, Failure> {
     let link = match Link::open(global, Need::Read).await {
         Ok(link) => link,
         Err(failure) => {
@@ -43,15 +48,16 @@ async fn look_at_registered(
                 "dataset {name} was not looked at: {}",
                 failure.text
             ));
-            return Ok(());
+            return Ok(None);
         }
     };
-    let manifest = submit::registered(&link.fleet, name, version)
+    let manifest = submit::of_spec(&link.fleet, name, version)
         .await
         .map_err(|e| submit::as_request(e, file));
     link.close().await;
     let manifest = manifest?;
-    file.fit(&manifest.columns, manifest.rows)
+    file.fit(&manifest.columns, Rows::All(manifest.rows))?;
+    Ok(Some(manifest))
 }
 
 /// Prints the JSON schema of a kind of spec.

@@ -43,11 +43,12 @@ pub(crate) async fn submit(context: &Context, asked: Submit) -> Result<String, C
         } else {
             format!("{}-{}", asked.name, suffix()?)
         };
-        let command = Command::CreateSweep {
+        let command = Command::SubmitSweep {
             request: asked.request,
             name,
             spec: asked.spec.clone(),
             dataset: asked.dataset,
+            origin: asked.origin.clone(),
             at: wall(),
         };
         match context.app.ask(command).await {

@@ -31,6 +31,11 @@ pub enum StartError {
     Token { path: PathBuf },
     #[error("the log cannot be opened: {}", chain(.0))]
     Log(#[source] LogError),
+    #[error(
+        "{} is empty, yet there are blobs such as {}: put the log back, or start in another directory (an empty log owns no blobs, and they would be deleted)",
+        log.display(), blob.display()
+    )]
+    LogGone { log: PathBuf, blob: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

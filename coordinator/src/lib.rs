@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use bonfire_consensus::DiskLog;
+use bonfire_consensus::{DiskLog, Recovered};
 use bonfire_domain::LeaderConfig;
 use bonfire_domain::command::Command;
 use bonfire_proto::Token;
@@ -102,6 +102,7 @@ pub async fn start(
         let data = DataDir::open(&path)?;
         let blobs = LocalBlobs::open(&data.blobs())?;
         let (log, recovered) = DiskLog::open(&data.log()).map_err(StartError::Log)?;
+        check_whole(&data, &blobs, &recovered)?;
         Ok::<_, StartError>((data, blobs, log, recovered))
     });
     let (data, blobs, log, recovered) = opened.await.map_err(|_| RunError::Panicked)??;
@@ -229,6 +230,27 @@ pub async fn start(
         data: path,
         handle,
     })
+}
+
+/// An empty log beside blobs was not always empty: going on would take every blob for an orphan, and delete it.
+fn check_whole(
+    data: &DataDir,
+    blobs: &LocalBlobs,
+    recovered: &Recovered,
+) -> Result<(), StartError> {
+    let cut = recovered.cut_bytes();
+    if cut > 0 {
+        tracing::warn!(bytes = cut, log = %data.log().display(), "the end of the log was torn and is cut");
+    }
+    if recovered.is_empty()
+        && let Some(blob) = blobs.list()?.into_iter().find(|b| !b.part)
+    {
+        return Err(StartError::LogGone {
+            log: data.log(),
+            blob: blobs.path(blob.digest),
+        });
+    }
+    Ok(())
 }
 
 async fn router(context: &Context) -> Router {

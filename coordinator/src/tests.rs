@@ -138,6 +138,7 @@ fn noops(name: &str, values: &[f64]) -> Submit {
         spec: checked.canonical(),
         dataset: None,
         fixed_name: true,
+        origin: bonfire_domain::origin::Origin::default(),
     }
 }
 

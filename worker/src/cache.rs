@@ -133,7 +133,21 @@ impl Cache {
     }
 
     /// Lets the least recently used blobs go until the bound is kept; pinned ones stay.
+    ///
+    /// # Errors
+    /// The folder cannot be looked through.
     pub fn shrink(&self) -> io::Result<()> {
+        self.shrink_to(self.inner.bytes_max)
+    }
+
+    /// Lets everything go that is not pinned: storing something failed, and the disk may be full of what is only a copy.
+    pub fn clear(&self) {
+        if let Err(error) = self.shrink_to(0) {
+            tracing::warn!(%error, "cannot look through the cache");
+        }
+    }
+
+    fn shrink_to(&self, bytes_max: u64) -> io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.inner.dir)? {
             let entry = entry?;
@@ -143,7 +157,7 @@ impl Cache {
         files.sort();
         let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
         for (_, size, path) in files {
-            if bytes <= self.inner.bytes_max {
+            if bytes <= bytes_max {
                 break;
             }
             let digest = path
@@ -221,6 +235,16 @@ mod tests {
             blobs.map(|blob| cache.has(blob, false)),
             [true, false, true]
         );
+        cache.clear();
+        let path = cache.path(blobs[0].digest);
+        let names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|f| f.unwrap().path())
+            .collect();
+        assert_eq!(names, [path], "all but the pinned one");
+        for (bytes, age) in [(2, 20), (3, 10)] {
+            put(&cache, &[bytes; 10], age);
+        }
         drop(pin);
         put(&cache, &[4; 10], 0);
         cache.shrink().unwrap();

@@ -174,8 +174,16 @@ impl Loader {
         let preparation =
             preparation.ok_or_else(|| failed(Failure::Unusable, "the spec has no data"))?;
         let json = self.prepared(&preparation, order.slot).await?;
-        let manifest = read_manifest(&json)?;
-        let files = self.fetch_files(files_of(&manifest), pins).await?;
+        let files = files_of(&read_manifest(&json)?);
+        let fetched = match self.fetch_files(files.clone(), pins).await {
+            // Made again from whole rows it has the same bytes.
+            Err(DepotError::Gone { .. }) => {
+                self.prepare(&preparation, order.slot).await?;
+                self.fetch_files(files, pins).await
+            }
+            fetched => fetched,
+        };
+        let files = fetched.map_err(of_data)?;
         Ok(LocalData {
             manifest: json.as_ref().clone(),
             files,
@@ -243,7 +251,8 @@ impl Loader {
         let manifest: DatasetManifest = serde_json::from_str(&dataset)
             .map_err(|e| failed(Failure::Io, format!("dataset: {e}")))?;
         let mut pins = Vec::new();
-        let files = self.fetch_files(manifest.files, &mut pins).await?;
+        let files = self.fetch_files(manifest.files, &mut pins).await;
+        let files = files.map_err(of_data)?;
         let out = self
             .spool
             .join(format!("prepare-{}-{}", slot.0, key.short()));
@@ -302,7 +311,7 @@ impl Loader {
         &self,
         files: Vec<DatasetFile>,
         pins: &mut Vec<Pin>,
-    ) -> Result<Vec<LocalBlob>, AttemptEnd> {
+    ) -> Result<Vec<LocalBlob>, DepotError> {
         pins.push(
             self.depot
                 .cache
@@ -310,10 +319,7 @@ impl Loader {
         );
         let mut local = Vec::new();
         for DatasetFile { blob, .. } in files {
-            self.depot
-                .fetch(blob)
-                .await
-                .map_err(|e| failed(Failure::Io, e))?;
+            self.depot.fetch(blob).await?;
             local.push(self.local(blob));
         }
         Ok(local)
@@ -339,6 +345,17 @@ fn files_of(manifest: &PreparedManifest) -> Vec<DatasetFile> {
 
 fn read_manifest(json: &str) -> Result<PreparedManifest, AttemptEnd> {
     serde_json::from_str(json).map_err(|e| failed(Failure::Io, format!("prepared manifest: {e}")))
+}
+
+/// How an attempt ends whose rows do not come.
+fn of_data(error: DepotError) -> AttemptEnd {
+    match error {
+        DepotError::Gone { .. } => failed(
+            Failure::DamagedData,
+            format!("{error}; add the dataset again (bonfire dataset add) and resume"),
+        ),
+        error => failed(Failure::Io, error),
+    }
 }
 
 fn failed(failure: Failure, detail: impl ToString) -> AttemptEnd {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use bonfire_domain::view::{BestDocument, SweepDocument, SweepRow, TrialRow};
+use bonfire_domain::view::{
+    BestDocument, RUNNING_MAX, RungDocument, SweepDocument, SweepRow, TrialRow,
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Output, say, text};
@@ -13,8 +15,6 @@ use super::{Output, say, text};
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// What takes less than this shows nothing.
 const SILENT: Duration = Duration::from_secs(1);
-/// Running trials shown in the live table.
-const RUNNING_MAX: usize = 12;
 
 enum Mode {
     Quiet,
@@ -138,6 +138,10 @@ pub struct Glance {
     pub best: Option<BestDocument>,
     pub seconds: f64,
     pub running: Vec<TrialRow>,
+    /// Empty where trials are not looked at one by one.
+    pub rungs: Vec<RungDocument>,
+    /// Epochs of all trials.
+    pub epochs: u64,
 }
 
 impl Glance {
@@ -157,6 +161,8 @@ impl Glance {
             best: document.best.clone(),
             seconds: document.seconds,
             running: running.take(RUNNING_MAX).cloned().collect(),
+            rungs: document.rungs.clone(),
+            epochs: document.trials.iter().map(|t| t.epochs).sum(),
         }
     }
 
@@ -171,7 +177,9 @@ impl Glance {
             limit: row.limit,
             best: row.best.clone(),
             seconds: row.seconds,
-            running: Vec::new(),
+            running: row.running.clone(),
+            rungs: Vec::new(),
+            epochs: 0,
         }
     }
 
@@ -185,11 +193,34 @@ impl Glance {
         states.iter().map(|s| self.count(s)).sum()
     }
 
-    /// Seconds that are left if the rest goes as the part before.
+    /// Seconds that are left if the rest goes as the part before: by epochs where it is known how far trials train, else by
+    /// trials.
     fn eta(&self) -> Option<f64> {
-        let (done, limit) = (self.done(), self.limit?);
-        let is_running = self.state == "running" && done > 0 && limit > done;
-        is_running.then(|| self.seconds * f64::from(limit - done) / f64::from(done))
+        let (done, all) = match self.planned_epochs() {
+            Some(epochs) => (self.epochs, epochs),
+            None => (u64::from(self.done()), u64::from(self.limit?)),
+        };
+        let is_running = self.state == "running" && done > 0 && all > done;
+        is_running.then(|| self.seconds * (all - done) as f64 / done as f64)
+    }
+
+    fn planned_epochs(&self) -> Option<u64> {
+        let mut before = 0;
+        let mut epochs = 0;
+        for rung in &self.rungs {
+            epochs += (rung.at - before) * u64::from(rung.planned?);
+            before = rung.at;
+        }
+        (epochs > 0).then_some(epochs)
+    }
+
+    /// `rungs 1: 36, 3: 12, 9: 4`, where there are several.
+    fn climbed(&self) -> Option<String> {
+        let rungs = self.rungs.iter().filter(|rung| rung.trials > 0);
+        let rungs: Vec<String> = rungs
+            .map(|rung| format!("{}: {}", rung.at, rung.trials))
+            .collect();
+        (self.rungs.len() > 1 && !rungs.is_empty()).then(|| format!("rungs {}", rungs.join(", ")))
     }
 
     /// One plain line.
@@ -217,6 +248,7 @@ impl Glance {
         if !states.is_empty() {
             parts.push(states.join(", "));
         }
+        parts.extend(self.climbed());
         parts.extend(
             self.reason
                 .iter()
@@ -243,9 +275,11 @@ impl Glance {
         let mut out = String::new();
         for t in &self.running {
             let value = text::optional(t.value);
+            let worker = t.worker.iter().map(|worker| format!(" on {worker}"));
             let line = format!(
-                "  {}  epoch {}  {} {value}  {}",
+                "  {}{}  epoch {}  {} {value}  {}",
                 t.trial,
+                worker.collect::<String>(),
                 t.epochs,
                 self.metric,
                 text::parameters(&t.parameters)
@@ -350,6 +384,8 @@ mod tests {
             best: Some(best),
             seconds: 10.0,
             running: vec![],
+            rungs: vec![],
+            epochs: 0,
         }
     }
 
@@ -375,6 +411,28 @@ mod tests {
             Some(1),
             "a-1: 1 of 1 trials; 1 pending; best valid.loss 0.5 by a-1/7; 10 s",
         );
+    }
+
+    #[test]
+    fn rungs_say_how_far_trials_got_and_how_long_it_takes() {
+        let rung = |at, trials, planned| RungDocument {
+            at,
+            trials,
+            planned,
+        };
+        let mut found = glance(&[("running", 2), ("paused", 7)], Some(9));
+        found.rungs = vec![
+            rung(1, 8, Some(9)),
+            rung(3, 2, Some(3)),
+            rung(9, 0, Some(1)),
+        ];
+        found.epochs = 14; // of 9 + 2 * 3 + 6 * 1
+        let line = "a-1: 9 of 9 trials; 2 running, 7 paused; rungs 1: 8, 3: 2; best valid.loss 0.5 by a-1/7; 10 s; about 5 s left";
+        assert_eq!(found.line(), line);
+        found.rungs.truncate(1);
+        found.epochs = 6;
+        let line = "a-1: 9 of 9 trials; 2 running, 7 paused; best valid.loss 0.5 by a-1/7; 10 s; about 5 s left";
+        assert_eq!(found.line(), line);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(super) fn ask(error: &AskError) -> Status {
             Refusal::SpecUnreadable { .. }
             | Refusal::ManifestUnreadable { .. }
             | Refusal::NotExternal
+            | Refusal::NoFork { .. }
             | Refusal::NotFinite => Status::invalid_argument(text),
             Refusal::BeingDeleted { .. } => Status::resource_exhausted(text),
             _ => Status::failed_precondition(text),

@@ -1,7 +1,9 @@
 //! Blobs by digest: `PUT` streamed to a part and verified, `GET` with one range, `HEAD`.
 
 use std::io::SeekFrom;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::task::{self, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
@@ -9,14 +11,16 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
 use bonfire_domain::Digest;
-use bonfire_store::{BlobWriter, StoreError};
+use bonfire_store::{BlobWriter, Check, StoreError};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio_stream::Stream;
 use tokio_util::io::ReaderStream;
 
 use crate::context::Context;
@@ -85,7 +89,7 @@ async fn store(
             "the blob is being deleted: try again in a moment",
         );
     }
-    if let Some(bytes) = context.blobs.has(digest) {
+    if let Some(bytes) = whole(&context, digest).await {
         return refuse(StatusCode::OK, bytes, "already here");
     }
     let bytes_max = context.limits.blob_bytes_max;
@@ -130,6 +134,19 @@ async fn store(
             refuse_error(&error)
         }
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, 0, error),
+    }
+}
+
+/// The size of a blob that is here and not damaged; a damaged one is set aside, so that it counts as missing.
+async fn whole(context: &Context, digest: Digest) -> Option<u64> {
+    let blobs = context.blobs.clone();
+    match spawn_blocking(move || blobs.whole(digest)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a damaged blob was set aside");
+            None
+        }
+        Err(_) => None,
     }
 }
 
@@ -191,6 +208,10 @@ async fn load(
     if context.app.is_condemned(digest) {
         return refuse(StatusCode::NOT_FOUND, 0, "the blob is being deleted");
     }
+    // Whoever asks by `HEAD` is about to name it.
+    if method == Method::HEAD {
+        whole(&context, digest).await;
+    }
     let file = match context.blobs.file(digest) {
         Ok(file) => file,
         Err(StoreError::Missing { .. }) => {
@@ -213,7 +234,7 @@ async fn load(
         return (StatusCode::RANGE_NOT_SATISFIABLE, all).into_response();
     };
     let (from, bytes) = part.unwrap_or((0, length));
-    let mut file = tokio::fs::File::from_std(file);
+    let mut file = File::from_std(file);
     if let Err(error) = file.seek(SeekFrom::Start(from)).await {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, 0, error);
     }
@@ -221,7 +242,14 @@ async fn load(
         Body::empty()
     } else {
         context.metrics.blob_sent.inc_by(bytes);
-        Body::from_stream(ReaderStream::with_capacity(file.take(bytes), READ_BYTES))
+        let stream = ReaderStream::with_capacity(file.take(bytes), READ_BYTES);
+        match part {
+            Some(_) => Body::from_stream(stream),
+            None => Body::from_stream(Checked {
+                stream,
+                check: Some(context.blobs.check(digest)),
+            }),
+        }
     };
     let mut response = Response::new(body);
     let mut say = |name, value: String| {
@@ -241,6 +269,35 @@ async fn load(
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     response
+}
+
+/// A whole blob on its way out. Who gets it compares as well; here a damaged one is found, so that it is not sent again.
+struct Checked {
+    stream: ReaderStream<Take<File>>,
+    check: Option<Check>,
+}
+
+impl Stream for Checked {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(Pin::new(&mut self.stream).poll_next(cx));
+        match &next {
+            Some(Ok(bytes)) => {
+                if let Some(check) = &mut self.check {
+                    check.update(bytes);
+                }
+            }
+            // What broke off was not read whole.
+            Some(Err(_)) => self.check = None,
+            None => {
+                if let Some(Err(error)) = self.check.take().map(Check::finish) {
+                    tracing::error!(%error, "a damaged blob was set aside");
+                }
+            }
+        }
+        Poll::Ready(next)
+    }
 }
 
 /// First byte and count of `bytes=a-b`, `bytes=a-` or `bytes=-n` of `length`; `None` for anything else, which means the whole.

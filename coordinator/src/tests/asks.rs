@@ -20,6 +20,7 @@ fn external(trials: u32) -> Submit {
         spec: checked.canonical(),
         dataset: None,
         fixed_name: true,
+        origin: bonfire_domain::origin::Origin::default(),
     }
 }
 

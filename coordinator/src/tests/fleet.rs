@@ -61,6 +61,7 @@ async fn a_repeated_submission_answers_with_the_first_sweep() {
     let up = up(&dir).await;
     let drawn = Submit {
         fixed_name: false,
+        origin: bonfire_domain::origin::Origin::default(),
         ..noops("noops", &[0.1])
     };
     let name = up.fleet.submit(drawn.clone()).await.unwrap();

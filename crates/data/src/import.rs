@@ -107,16 +107,50 @@ fn open(
     Ok((schema, block))
 }
 
-/// Columns as the header and the first 4,096 rows show them, with statistics over those; the rows seen; whether that was all.
+/// What the header and the first 4,096 rows show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peek {
+    /// With statistics over the rows seen.
+    pub columns: Vec<Column>,
+    /// Rows seen.
+    pub rows: u64,
+    /// Whether those are all.
+    pub is_all: bool,
+    /// Rows of the whole source, by its bytes where not all were seen.
+    pub rows_expected: u64,
+    /// Bytes of the whole source.
+    pub bytes: u64,
+}
+
+/// Looks at the beginning of a source.
 ///
 /// # Errors
 /// As [`import`], for what is looked at.
-pub fn peek(source: &Path, options: &ImportOptions) -> Result<(Vec<Column>, u64, bool), DataError> {
+pub fn peek(source: &Path, options: &ImportOptions) -> Result<Peek, DataError> {
     let mut rows = Source::open(source)?;
     let (schema, block) = open(&mut rows, options)?;
     let batch = schema.convert(block, &schema.names())?;
     let mut survey = Survey::new(&schema.plans);
     survey.add(&batch);
-    let complete = (batch.num_rows() as u64) < BLOCK_ROWS || rows.block(1)?.is_empty();
-    Ok((survey.finish(), batch.num_rows() as u64, complete))
+    let seen = batch.num_rows() as u64;
+    let bytes = rows.bytes_total;
+    // Formats with lines are read ahead.
+    let read = match rows.tally().lines() {
+        0 => seen,
+        lines => lines,
+    };
+    let share = u128::from(bytes) * u128::from(read) / u128::from(rows.tally().bytes().max(1));
+    let is_all = seen < BLOCK_ROWS || rows.block(1)?.is_empty();
+    let expected = if is_all {
+        seen
+    } else {
+        u64::try_from(share).unwrap_or(u64::MAX).max(seen)
+    };
+    Ok(Peek {
+        columns: survey.finish(),
+        rows: seen,
+        is_all,
+        rows_expected: expected,
+        bytes,
+    })
 }

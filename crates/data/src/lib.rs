@@ -10,7 +10,6 @@ mod block;
 mod changes;
 mod convert;
 mod error;
-mod glob;
 mod import;
 mod loader;
 mod number;
@@ -26,8 +25,7 @@ mod version;
 
 pub use changes::changes;
 pub use error::{CellError, DataError};
-pub use glob::matches;
-pub use import::{ImportOptions, Progress, import, peek};
+pub use import::{ImportOptions, Peek, Progress, import, peek};
 pub use loader::{Loader, Part, Wanted};
 pub use order::{EpochOrder, Order, shard_positions, window_blocks};
 pub use prepare::prepare;

@@ -109,7 +109,11 @@ enum Kind {
 }
 
 struct Statistics {
+    /// Rows before the block at hand.
+    before: u64,
     nulls: u64,
+    first_null: Option<u64>,
+    first_infinite: Option<u64>,
     moments: Moments,
     kind: Kind,
 }
@@ -130,7 +134,10 @@ impl Survey {
             (
                 plan.clone(),
                 Statistics {
+                    before: 0,
                     nulls: 0,
+                    first_null: None,
+                    first_infinite: None,
                     moments: Moments::default(),
                     kind,
                 },
@@ -181,22 +188,26 @@ impl Survey {
 
 impl Statistics {
     fn add(&mut self, values: &Values<'_>) {
+        let place = |row: usize| self.before + row as u64 + 1;
         match (values, &mut self.kind) {
             (Values::Numbers(numbers), Kind::Numbers(counts)) => {
-                for x in numbers.iter() {
+                for (row, x) in numbers.iter().enumerate() {
                     let Some(x) = x else {
                         self.nulls += 1;
+                        self.first_null.get_or_insert(place(row));
                         continue;
                     };
                     if x.is_finite() {
                         self.moments.add(x);
+                    } else {
+                        self.first_infinite.get_or_insert(place(row));
                     }
                     let bits = (x + 0.0).to_bits(); // -0 counts as 0
                     counts.add(&bits, || bits);
                 }
             }
             (Values::Texts(texts), Kind::Texts(counts)) => {
-                for text in texts.iter() {
+                for (row, text) in texts.iter().enumerate() {
                     match text {
                         Some(text) if text.len() <= VALUE_BYTES_MAX => {
                             counts.add(text, || text.to_owned())
@@ -205,7 +216,10 @@ impl Statistics {
                             let key = abbreviate(text);
                             counts.add(key.as_str(), || key.clone());
                         }
-                        None => self.nulls += 1,
+                        None => {
+                            self.nulls += 1;
+                            self.first_null.get_or_insert(place(row));
+                        }
                     }
                 }
             }
@@ -213,17 +227,21 @@ impl Statistics {
                 for row in 0..values.len() {
                     if values.is_null(row) {
                         self.nulls += 1;
-                    } else {
-                        pixels.each(row, |p| {
-                            if p.is_finite() {
-                                self.moments.add(p.into());
-                            }
-                        });
+                        self.first_null.get_or_insert(place(row));
+                        continue;
                     }
+                    pixels.each(row, |p| {
+                        if p.is_finite() {
+                            self.moments.add(p.into());
+                        } else {
+                            self.first_infinite.get_or_insert(place(row));
+                        }
+                    });
                 }
             }
             _ => {}
         }
+        self.before += values.len() as u64;
     }
 
     fn column(self, plan: Plan) -> Column {
@@ -241,6 +259,8 @@ impl Statistics {
             kind: plan.kind,
             width: plan.width,
             nulls: self.nulls,
+            first_null: self.first_null,
+            first_infinite: self.first_infinite,
             min: known(self.moments.min),
             max: known(self.moments.max),
             mean: known(self.moments.mean),

@@ -89,6 +89,29 @@ pub fn decide_retention(
         .collect()
 }
 
+/// Which of the checkpoints that wait to be uploaded need not be: retention would let them go as soon as those behind them are
+/// published.
+///
+/// - `waiting`: step and objective value, oldest first. Returns steps, ascending. Pure.
+pub fn decide_superseded(
+    waiting: &[(u64, Option<f64>)],
+    keep_last: u32,
+    keep_best: u32,
+    better: impl Fn(f64, f64) -> std::cmp::Ordering,
+) -> Vec<u64> {
+    let mut ranked: Vec<(f64, u64)> = waiting
+        .iter()
+        .filter_map(|(step, value)| Some(((*value)?, *step)))
+        .collect();
+    ranked.sort_by(|a, b| better(a.0, b.0).then(a.1.cmp(&b.1)));
+    let best = ranked.iter().take(keep_best as usize).map(|r| r.1);
+    // The newest is what the trial goes on from, whatever retention says.
+    let last = waiting.iter().rev().take(keep_last.max(1) as usize);
+    let keep: Vec<u64> = best.chain(last.map(|w| w.0)).collect();
+    let steps = waiting.iter().map(|w| w.0);
+    steps.filter(|step| !keep.contains(step)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +146,27 @@ mod tests {
         check(&[None, None, None], 1, 1, &[], &[1, 2]);
         check(&[Some(0.9), None, None], 1, 0, &[1], &[2]);
         check(&[], 1, 1, &[], &[]);
+    }
+
+    #[test]
+    fn only_checkpoints_that_retention_would_keep_are_uploaded() {
+        let check = |waiting: &[(u64, Option<f64>)], last, best, gone: &[u64]| {
+            let found = decide_superseded(waiting, last, best, |a, b| b.total_cmp(&a));
+            assert_eq!(found, gone, "{waiting:?} {last} {best}");
+        };
+        let waiting = [
+            (1, Some(0.5)),
+            (2, Some(0.9)),
+            (3, None),
+            (4, Some(0.9)),
+            (5, Some(0.1)),
+        ];
+        check(&waiting, 1, 1, &[1, 3, 4]); // ties to the earlier one
+        check(&waiting, 2, 1, &[1, 3]);
+        check(&waiting, 1, 0, &[1, 2, 3, 4]);
+        check(&waiting, 0, 0, &[1, 2, 3, 4]);
+        check(&waiting, 9, 9, &[]);
+        check(&waiting[..1], 1, 1, &[]);
+        check(&[], 1, 1, &[]);
     }
 }

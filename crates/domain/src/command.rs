@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::BlobRef;
 use crate::id::{Attempt, Digest, LogIndex, Place, SweepId, TrialId, WallMs, WorkerId};
 use crate::order::{Fact, WorkerFacts};
+use crate::origin::Origin;
 
 /// The format number written now.
 pub const COMMAND_FORMAT: u16 = 1;
@@ -131,6 +132,15 @@ pub enum Command {
         trial: TrialId,
         attempt: Attempt,
         told: Told,
+        at: WallMs,
+    },
+    /// As `CreateSweep`, with where it came from.
+    SubmitSweep {
+        request: u64,
+        name: String,
+        spec: String,
+        dataset: Option<Digest>,
+        origin: Origin,
         at: WallMs,
     },
 }

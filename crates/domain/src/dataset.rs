@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Digest;
-use crate::spec::ColumnKind;
+use crate::spec::{ColumnKind, Split};
 
 /// Rows in a block: the unit of addressing, shuffling and preparing.
 pub const BLOCK_ROWS: u64 = 4_096;
@@ -45,6 +45,10 @@ pub struct Column {
     /// Numbers in a row: 1, or the length of an image's list.
     pub width: u32,
     pub nulls: u64,
+    /// The first row without a value, counted from 1.
+    pub first_null: Option<u64>,
+    /// The first row with a number that is not finite, counted from 1.
+    pub first_infinite: Option<u64>,
     /// Numeric columns and images only.
     pub min: Option<f64>,
     pub max: Option<f64>,
@@ -97,7 +101,7 @@ pub struct Preparation {
     pub version: Digest,
     pub task: crate::spec::Task,
     pub label: Option<String>,
-    pub split: crate::spec::Split,
+    pub split: Split,
     pub image: Option<crate::spec::ImageColumn>,
     pub text: Option<crate::spec::TextColumn>,
     pub features: Vec<String>,
@@ -175,6 +179,27 @@ impl PreparedManifest {
     /// The manifest's own digest, which every checkpoint carries.
     pub fn digest(&self) -> Digest {
         Digest::of(serde_json::to_string(self).unwrap_or_default().as_bytes())
+    }
+}
+
+impl Split {
+    /// Rows of train and of valid among `rows`; `each`: both get one where there are two.
+    pub fn shares(self, rows: u64, each: bool) -> (u64, u64) {
+        let part = |share: f64| (share * rows as f64).round() as u64;
+        let least = u64::from(each && rows >= 2);
+        let train = part(self.train).clamp(least, rows.saturating_sub(least).max(least));
+        let left = rows - train;
+        let valid = if self.is_whole() {
+            left
+        } else {
+            part(self.valid).clamp(least.min(left), left)
+        };
+        (train, valid)
+    }
+
+    /// Whether train and valid together are all rows.
+    pub fn is_whole(self) -> bool {
+        self.train + self.valid > 1.0 - 1e-9
     }
 }
 

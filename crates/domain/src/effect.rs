@@ -177,7 +177,9 @@ impl fmt::Display for Refusal {
             Refusal::BeingDeleted { chunks } => {
                 write!(f, "{chunks} of its blobs are being deleted")
             }
-            Refusal::StillReferenced => f.write_str("it is still referenced"),
+            Refusal::StillReferenced => f.write_str(
+                "its trial still needs it: it trains, waits or was forked from here; stop the trial first, or delete the sweep",
+            ),
             Refusal::ManifestUnreadable { problem } => {
                 write!(f, "the manifest cannot be read: {problem}")
             }

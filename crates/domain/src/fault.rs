@@ -56,6 +56,8 @@ pub enum Failure {
     Io,
     /// Whoever asked for the trial says so.
     Told,
+    /// Rows of the dataset are gone or damaged where they are kept.
+    DamagedData,
 }
 
 impl Failure {
@@ -74,6 +76,10 @@ impl Failure {
             | Failure::TimeLimit => Fault {
                 blame: Blame::User,
                 retry: Retry::Backoff,
+            },
+            Failure::DamagedData => Fault {
+                blame: Blame::Infra,
+                retry: Retry::Never,
             },
             Failure::DamagedCheckpoint { .. } | Failure::Io => Fault {
                 blame: Blame::Infra,
@@ -101,6 +107,7 @@ impl fmt::Display for Failure {
             }
             Failure::Io => f.write_str("storage failed"),
             Failure::Told => f.write_str("told as failed"),
+            Failure::DamagedData => f.write_str("its data is damaged"),
         }
     }
 }

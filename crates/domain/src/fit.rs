@@ -4,13 +4,14 @@
 //! the data is prepared.
 
 mod columns;
-mod glob;
+mod cost;
 mod prepared;
 mod preview;
 
 #[cfg(test)]
 mod tests;
 
-pub use columns::{complete, feature_columns, fit};
+pub use columns::{Rows, complete, feature_columns, fit};
+pub use cost::{Cost, Size, cost};
 pub use prepared::{ModelPlan, fit_prepared};
 pub use preview::{Preview, preview};

@@ -42,7 +42,7 @@ pub fn check_touched(cluster: &Cluster, effects: &[Effect]) -> Result<(), Broken
         let Some(sweep) = cluster.sweep(id.sweep) else {
             continue;
         };
-        let Some(trial) = sweep.live().find(|t| t.number == id.number) else {
+        let Some(trial) = sweep.live_trial(id.number) else {
             continue;
         };
         check_trial(cluster, sweep, trial)?;

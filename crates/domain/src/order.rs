@@ -71,6 +71,11 @@ pub enum Order {
     },
     /// The worker may end: nothing of it is needed any more.
     Leave,
+    /// An attempt that waits behind another one gives its place back; one that has begun goes on.
+    TakeBack {
+        trial: TrialId,
+        attempt: Attempt,
+    },
 }
 
 /// From a worker to the leader. Facts are numbered without gaps, taken in that order only, and sent again until acknowledged;

@@ -153,7 +153,22 @@ impl Session {
             }],
             Order::Leave if self.leaving.is_some() && self.is_idle() => vec![SessionAction::Exit],
             Order::Leave => vec![],
+            Order::TakeBack { trial, attempt } => match self.drop_next((trial, attempt)) {
+                true => self.fact(now, ended((trial, attempt), AttemptEnd::Yielded)),
+                false => vec![],
+            },
         }
+    }
+
+    /// Whether an attempt was waiting behind another one; it no longer is.
+    fn drop_next(&mut self, key: (TrialId, Attempt)) -> bool {
+        let mut dropped = false;
+        for slot in &mut self.slots {
+            let before = slot.next.len();
+            slot.next.retain(|o| (o.trial, o.attempt) != key);
+            dropped |= slot.next.len() < before;
+        }
+        dropped
     }
 
     fn start(&mut self, now: Now, order: Box<StartOrder>) -> Vec<SessionAction> {
@@ -200,12 +215,10 @@ impl Session {
         attempt: Attempt,
         save: bool,
     ) -> Vec<SessionAction> {
-        let mut dropped = false;
+        if self.drop_next((trial, attempt)) {
+            return self.fact(now, ended((trial, attempt), stopped(save)));
+        }
         for (at, slot) in self.slots.iter_mut().enumerate() {
-            let before = slot.next.len();
-            slot.next
-                .retain(|o| !(o.trial == trial && o.attempt == attempt));
-            dropped |= slot.next.len() < before;
             let Some(busy) = slot
                 .busy
                 .as_mut()
@@ -225,9 +238,6 @@ impl Session {
                 attempt,
                 save,
             }];
-        }
-        if dropped {
-            return self.fact(now, ended((trial, attempt), stopped(save)));
         }
         vec![]
     }

@@ -1,16 +1,23 @@
 //! The documents that scripts rely on, made from the replicated state. Field names are stable once released.
 
+mod datasets;
+
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, Goal, Value};
+use bonfire_search::{Assignment, Goal, RungPlan, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cluster::{Cluster, Sweep, Trial, TrialState, WorkerState};
 use crate::command::Admission;
-use crate::dataset::DatasetManifest;
 use crate::id::{Attempt, Digest, SweepId, TrialId, WallMs, WorkerId};
 use crate::leader::deadline;
+use crate::origin::Origin;
+
+pub use datasets::{DatasetDocument, dataset, datasets};
+
+/// Running trials in the row of a sweep.
+pub const RUNNING_MAX: usize = 12;
 
 /// Times are RFC 3339 UTC strings.
 pub fn time_text(at: WallMs) -> String {
@@ -80,6 +87,28 @@ pub struct SweepDocument {
     pub seconds: f64,
     /// The digest of the spec after overrides: what `run --resume` looks for.
     pub spec_digest: String,
+    /// `tracking.experiment`
+    #[serde(default)]
+    pub experiment: String,
+    /// `tracking.tags`
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// The checkout and the program it was submitted from.
+    pub origin: Option<Origin>,
+    /// How far trials train, ascending: rungs, or the budget alone.
+    #[serde(default)]
+    pub rungs: Vec<RungDocument>,
+}
+
+/// How far some trials train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RungDocument {
+    /// In the sweep's unit.
+    pub at: u64,
+    /// Trials that got there.
+    pub trials: u32,
+    /// Trials that are expected to, where the number of trials is known.
+    pub planned: Option<u32>,
 }
 
 /// One row of `sweep list`.
@@ -101,6 +130,13 @@ pub struct SweepRow {
     pub started: String,
     pub seconds: f64,
     pub spec_digest: String,
+    #[serde(default)]
+    pub experiment: String,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Some of the trials that run.
+    #[serde(default)]
+    pub running: Vec<TrialRow>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -207,21 +243,6 @@ pub struct FleetDocument {
     pub workers: Vec<WorkerDocument>,
 }
 
-/// `dataset show NAME -o json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DatasetDocument {
-    pub name: String,
-    pub version: String,
-    pub versions: Vec<String>,
-    pub rows: u64,
-    pub files: u64,
-    pub bytes: u64,
-    pub source: String,
-    pub columns: Vec<serde_json::Value>,
-    pub label: Option<String>,
-    pub classes: Option<u64>,
-}
-
 fn objective(sweep: &Sweep) -> ObjectiveDocument {
     ObjectiveDocument {
         metric: sweep.spec.objective.metric.clone(),
@@ -267,6 +288,26 @@ fn spec_digest(sweep: &Sweep) -> String {
     Digest::of(sweep.spec_text.as_bytes()).hex()
 }
 
+fn rungs(sweep: &Sweep) -> Vec<RungDocument> {
+    // An external trial has a length only where there are rungs.
+    if sweep.spec.is_external() && sweep.scheduler().rungs().is_empty() {
+        return Vec::new();
+    }
+    let limit = match &sweep.spec.search {
+        None => Some(1),
+        Some(search) => search.limit.trials,
+    };
+    let limit = limit.map(|limit| limit.max(sweep.sampled));
+    let far: Vec<u64> = sweep.trials().iter().map(|trial| trial.epochs()).collect();
+    let plan = sweep.scheduler().plan(limit.unwrap_or(0));
+    let rung = |rung: &RungPlan| RungDocument {
+        at: rung.until,
+        trials: far.iter().filter(|epochs| **epochs >= rung.until).count() as u32,
+        planned: limit.map(|_| rung.trials),
+    };
+    plan.iter().map(rung).collect()
+}
+
 /// A sweep with all its trials.
 pub fn sweep(cluster: &Cluster, id: SweepId, wall: WallMs) -> Option<SweepDocument> {
     let sweep = cluster.sweep(id)?;
@@ -280,6 +321,10 @@ pub fn sweep(cluster: &Cluster, id: SweepId, wall: WallMs) -> Option<SweepDocume
         started: time_text(sweep.started),
         seconds: seconds(sweep, wall),
         spec_digest: spec_digest(sweep),
+        experiment: sweep.spec.tracking.experiment.clone(),
+        tags: sweep.spec.tracking.tags.clone(),
+        origin: cluster.origin(id).cloned(),
+        rungs: rungs(sweep),
     })
 }
 
@@ -305,7 +350,17 @@ pub fn sweep_row(sweep: &Sweep, wall: WallMs) -> SweepRow {
         started: time_text(sweep.started),
         seconds: seconds(sweep, wall),
         spec_digest: spec_digest(sweep),
+        experiment: sweep.spec.tracking.experiment.clone(),
+        tags: sweep.spec.tracking.tags.clone(),
+        running: running(sweep),
     }
+}
+
+/// The rows of the running trials with the lowest numbers.
+fn running(sweep: &Sweep) -> Vec<TrialRow> {
+    let trials = sweep.running().iter().take(RUNNING_MAX);
+    let trials = trials.filter_map(|number| sweep.live_trial(*number));
+    trials.map(|trial| trial_row(sweep, trial)).collect()
 }
 
 /// All sweeps, oldest first.
@@ -426,36 +481,4 @@ pub fn workers(cluster: &Cluster, connected: impl Fn(WorkerId) -> bool) -> Vec<W
         }
     };
     cluster.workers().map(row).collect()
-}
-
-/// A dataset by name, at its newest version or the one given.
-pub fn dataset(cluster: &Cluster, name: &str, version: Option<Digest>) -> Option<DatasetDocument> {
-    let versions = cluster.datasets().get(name)?;
-    let version = version.or(versions.last().copied())?;
-    let manifest: DatasetManifest = cluster.version(version)?;
-    Some(DatasetDocument {
-        name: name.to_owned(),
-        version: version.hex(),
-        versions: versions.iter().map(Digest::hex).collect(),
-        rows: manifest.rows,
-        files: manifest.files.len() as u64,
-        bytes: manifest.files.iter().map(|f| f.blob.bytes).sum(),
-        source: manifest.source,
-        columns: manifest
-            .columns
-            .iter()
-            .filter_map(|c| serde_json::to_value(c).ok())
-            .collect(),
-        label: None,
-        classes: None,
-    })
-}
-
-/// All datasets at their newest versions, by name.
-pub fn datasets(cluster: &Cluster) -> Vec<DatasetDocument> {
-    cluster
-        .datasets()
-        .keys()
-        .filter_map(|name| dataset(cluster, name, None))
-        .collect()
 }

@@ -14,6 +14,7 @@ use bonfire_domain::command::{
 use bonfire_domain::dataset::BlobRef;
 use bonfire_domain::fault::{AttemptEnd, Failure, LostCause};
 use bonfire_domain::order::{Fact, SlotFacts, WorkerFacts};
+use bonfire_domain::origin::{GitRevision, Origin};
 use bonfire_domain::search::Value;
 use bonfire_domain::{Attempt, Digest, LogIndex, Place, Slot, SweepId, TrialId, WallMs, WorkerId};
 
@@ -242,6 +243,25 @@ fn examples() -> Vec<(&'static str, Command)> {
             tell(Told::Failed {
                 reason: "out of luck".to_owned(),
             }),
+        ),
+        (
+            "submit-sweep",
+            Command::SubmitSweep {
+                request: 80,
+                name: "digits-p7x".to_owned(),
+                spec: "{}".to_owned(),
+                dataset: Some(Digest::of(b"rows")),
+                origin: Origin {
+                    git: Some(GitRevision {
+                        commit: "2dad82d".to_owned(),
+                        branch: Some("main".to_owned()),
+                        dirty: true,
+                    }),
+                    version: "0.1.0".to_owned(),
+                    system: "linux x86_64".to_owned(),
+                },
+                at,
+            },
         ),
     ]
 }

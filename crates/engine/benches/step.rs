@@ -20,7 +20,7 @@ use std::time::Instant;
 use bonfire_domain::Batch;
 use bonfire_domain::dataset::{InputShape, OutputShape};
 use bonfire_domain::spec::{Activation, ClassWeights, ModelSpec, Norm};
-use bonfire_engine::{Trainer, step::train_step};
+use bonfire_engine::{SavedPart, Sink, Trainer, step::train_step};
 
 use support::Toy;
 
@@ -87,11 +87,9 @@ fn stall(blocks: u32, dir: &std::path::Path) {
         let snapshot = ours.trainer.snapshot().unwrap();
         let path = dir.join("checkpoint");
         let writing = std::thread::spawn(move || {
-            let saved = snapshot().unwrap();
-            let mut file = std::fs::File::create(path).unwrap();
-            file.write_all(&saved.weights).unwrap();
-            file.write_all(&saved.optimizer).unwrap();
-            file.sync_all().unwrap();
+            let mut file = Synced(std::fs::File::create(path).unwrap());
+            snapshot(&mut file).unwrap();
+            file.0.sync_all().unwrap();
         });
         let mut steps = 0;
         while steps == 0 || !writing.is_finished() {
@@ -101,6 +99,17 @@ fn stall(blocks: u32, dir: &std::path::Path) {
         let took = began.elapsed().as_secs_f64() * 1e3;
         writing.join().unwrap();
         println!("{}", took - calm * f64::from(steps));
+    }
+}
+
+struct Synced(std::fs::File);
+
+impl Sink for Synced {
+    fn begin(&mut self, _part: SavedPart) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes)
     }
 }
 

@@ -1,21 +1,23 @@
 //! Trains a burn model by the flat path: gradients as flat vectors, our own optimiser in place, on the CPU.
 
+use std::io;
+
 use bonfire_domain::Batch;
 use bonfire_domain::dataset::InputShape;
 use bonfire_domain::spec::Spec;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 
 use crate::codec;
 use crate::error::TrainError;
 use crate::flat::{Layout, sum_of_squares};
-use crate::module;
+use crate::module::{self, Held};
 use crate::net::{Net, NetInput, Pass};
 use crate::objective::{Objective, Target};
 use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
 use crate::trainer::{
-    MetricName, Saved, ShardGradient, Snapshot, StepReport, Trainer, TrainerConfig,
+    MetricName, Saved, SavedPart, ShardGradient, Sink, Snapshot, StepReport, Trainer, TrainerConfig,
 };
 
 /// Share of the new batch statistics in the running ones.
@@ -69,7 +71,7 @@ impl<N: Net> BurnTrainer<N> {
             objective,
             device,
             net: Some(net),
-            optimizer: Optimizer::new(&config.spec.optimizer, layout.parameters()),
+            optimizer: Optimizer::new(&config.spec.optimizer, layout.lengths()),
             layout,
             pending: ShardGradient::default(),
         }
@@ -208,7 +210,7 @@ impl<N: Net> Trainer for BurnTrainer<N> {
         let mut update = self.optimizer.begin(lr);
         let net = self.net.take().ok_or_else(lost)?;
         let mut net = module::update_trained(net, |range, values| {
-            update.apply(range.clone(), values, &reduced.sum[range], scale);
+            update.apply(values, &reduced.sum[range], scale);
         });
         if !reduced.statistics.is_empty() {
             let keep = 1.0 - STATISTICS_MOMENTUM;
@@ -221,14 +223,18 @@ impl<N: Net> Trainer for BurnTrainer<N> {
         }
         self.net = Some(net);
 
-        let mut metrics = self.objective.metrics(&reduced.tally);
-        metrics.retain(|(name, _)| report && *name != "loss");
+        let tally = if report {
+            reduced.tally.clone()
+        } else {
+            Vec::new()
+        };
         Ok(StepReport {
             loss: report.then(|| reduced.loss / reduced.weight),
             grad_norm,
             lr,
             samples: reduced.samples,
-            metrics,
+            metrics: self.metrics_of(&tally),
+            tally,
         })
     }
 
@@ -269,31 +275,34 @@ impl<N: Net> Trainer for BurnTrainer<N> {
         }
     }
 
+    fn metrics_of(&self, tally: &[f64]) -> Vec<(MetricName, f64)> {
+        let mut metrics = self.objective.metrics(tally);
+        metrics.retain(|(name, _)| *name != "loss");
+        metrics
+    }
+
     fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
         let floats = module::hold_floats(self.net()?)?;
         let (optimizer, layout) = (self.optimizer.clone(), self.layout.clone());
-        Ok(Box::new(move || {
-            // The larger part first: what is encoded before the next update needs no copy.
-            let optimizer_bytes = codec::encode_optimizer(&optimizer, &layout)?;
-            drop(optimizer);
-            let floats: Vec<(String, TensorData)> = floats
-                .into_iter()
-                .map(|(path, held)| Ok((path, held()?)))
-                .collect::<Result<_, TrainError>>()?;
-            let weights = floats.iter().map(|(path, data)| {
-                let shape = data.shape().iter().copied().collect();
-                (path.as_str(), shape, data.as_bytes())
+        Ok(Box::new(move |sink| {
+            // The weights first: an update copies a whole tensor of them, and of the optimiser's state only blocks.
+            sink.begin(SavedPart::Weights)?;
+            let pieces = floats.into_iter().map(|(path, Held { shape, read })| {
+                let write = move |sink: &mut dyn Sink| {
+                    let data = read().map_err(io::Error::other)?;
+                    sink.write(data.as_bytes())
+                };
+                codec::Piece::floats(path, shape, write)
             });
-            Ok(Saved {
-                weights: codec::encode_weights(weights)?,
-                optimizer: optimizer_bytes,
-            })
+            codec::write_pieces(pieces.collect(), sink)?;
+            sink.begin(SavedPart::Optimizer)?;
+            codec::write_optimizer(optimizer, &layout, sink)
         }))
     }
 
     fn load(&mut self, saved: &Saved) -> Result<(), TrainError> {
         let weights = codec::decode_weights(&saved.weights, &self.layout)?;
-        let fresh = Optimizer::new(&self.spec.optimizer, self.layout.parameters());
+        let fresh = Optimizer::new(&self.spec.optimizer, self.layout.lengths());
         let optimizer = codec::decode_optimizer(&saved.optimizer, &self.layout, fresh)?;
         let net = self.net.take().ok_or_else(lost)?;
         self.net = Some(module::replace_floats(net, weights));

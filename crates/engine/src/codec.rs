@@ -3,31 +3,74 @@
 //! Source: the safetensors format, <https://huggingface.co/docs/safetensors>. No metadata is written: its order varies.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::io;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::tensor::{Metadata, TensorInfo, TensorView};
+use safetensors::{Dtype, SafeTensors};
 
-use crate::error::{SavedError, TrainError};
+use crate::error::SavedError;
 use crate::flat::{Entry, Layout};
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, blocks};
+use crate::trainer::Sink;
 
 const WEIGHTS: &str = "weights";
 const OPTIMIZER: &str = "optimizer";
 /// Steps taken, in an optimiser's file.
 const TIME: &str = "time";
+/// The header's length is a multiple of this.
+const ALIGNMENT: usize = 8;
 
-/// Writes tensors of f32 values as little-endian bytes, by name.
+/// A tensor on its way to a file: what the header says of it, and who writes its bytes.
+pub(crate) struct Piece<'a> {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    write: Box<dyn FnOnce(&mut dyn Sink) -> io::Result<()> + 'a>,
+}
+
+impl<'a> Piece<'a> {
+    /// `write` gives the values of that shape as little-endian f32.
+    pub fn floats(
+        name: String,
+        shape: Vec<usize>,
+        write: impl FnOnce(&mut dyn Sink) -> io::Result<()> + 'a,
+    ) -> Piece<'a> {
+        Piece {
+            name,
+            dtype: Dtype::F32,
+            shape,
+            write: Box::new(write),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.bitsize() / 8
+    }
+}
+
+/// Writes one file, its tensors in the order that the format asks for: equal tensors give equal bytes.
 ///
 /// # Errors
-/// [`TrainError::Backend`] if a tensor's bytes do not fit its shape.
-pub(crate) fn encode_weights<'a>(
-    tensors: impl Iterator<Item = (&'a str, Vec<usize>, &'a [u8])>,
-) -> Result<Vec<u8>, TrainError> {
-    let mut views = Vec::new();
-    for (name, shape, bytes) in tensors {
-        views.push((name, view(Dtype::F32, shape, bytes)?));
-    }
-    serialize(views)
+/// The sink's, or a piece's.
+pub(crate) fn write_pieces(mut pieces: Vec<Piece<'_>>, sink: &mut dyn Sink) -> io::Result<()> {
+    pieces.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
+    let mut end = 0;
+    let infos = pieces.iter().map(|piece| {
+        let start = end;
+        end += piece.bytes();
+        let info = TensorInfo {
+            dtype: piece.dtype,
+            shape: piece.shape.clone(),
+            data_offsets: (start, end),
+        };
+        (piece.name.clone(), info)
+    });
+    let metadata = Metadata::new(None, infos.collect()).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&metadata)?;
+    header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
+    sink.write(&(header.len() as u64).to_le_bytes())?;
+    sink.write(&header)?;
+    pieces.into_iter().try_for_each(|piece| (piece.write)(sink))
 }
 
 /// Reads weights by path, as little-endian f32 bytes: each of `layout`, nothing else, in the right shape.
@@ -51,26 +94,33 @@ pub(crate) fn decode_weights(
 /// Writes the optimiser's state: `path.moment_1` and so on for each trained parameter, and the time.
 ///
 /// # Errors
-/// [`TrainError::Backend`] if the state does not fit the layout.
-pub(crate) fn encode_optimizer(
-    optimizer: &Optimizer,
+/// The sink's.
+pub(crate) fn write_optimizer(
+    optimizer: Optimizer,
     layout: &Layout,
-) -> Result<Vec<u8>, TrainError> {
+    sink: &mut dyn Sink,
+) -> io::Result<()> {
     let [first, second] = optimizer.names();
-    let mut names = Vec::new();
-    for (name, state) in [(first, &optimizer.first), (second, &optimizer.second)] {
-        for entry in name.iter().flat_map(|_| &layout.trained) {
-            names.push((state_name(entry, name.unwrap_or_default()), entry, state));
+    let time = optimizer.time.to_le_bytes();
+    let mut pieces = vec![Piece {
+        name: TIME.to_owned(),
+        dtype: Dtype::U64,
+        shape: vec![],
+        write: Box::new(move |sink| sink.write(&time)),
+    }];
+    for (name, state) in [(first, optimizer.first), (second, optimizer.second)] {
+        let Some(name) = name else { continue };
+        for (entry, blocks) in layout.trained.iter().zip(state) {
+            let name = state_name(entry, name);
+            // Each block is let go once it is written.
+            let write = move |sink: &mut dyn Sink| {
+                let mut blocks = blocks.into_iter();
+                blocks.try_for_each(|block| sink.write(bytemuck::cast_slice(&block)))
+            };
+            pieces.push(Piece::floats(name, entry.shape.clone(), write));
         }
     }
-    let time = optimizer.time.to_le_bytes();
-    let mut views = vec![(TIME, view(Dtype::U64, vec![], &time)?)];
-    for (name, entry, state) in &names {
-        let values = state.get(entry.range.clone()).unwrap_or_default();
-        let bytes = bytemuck::cast_slice(values);
-        views.push((name, view(Dtype::F32, entry.shape.clone(), bytes)?));
-    }
-    serialize(views)
+    write_pieces(pieces, sink)
 }
 
 /// Reads into `optimizer`, whose kind says what must be there, the state that [`encode_optimizer`] wrote.
@@ -92,13 +142,14 @@ pub(crate) fn decode_optimizer(
         (second, &mut optimizer.second),
     ];
     for (name, state) in states {
+        state.clear();
         for entry in name.iter().flat_map(|_| &layout.trained) {
             let name = state_name(entry, name.unwrap_or_default());
             let values = file.take(&name, Dtype::F32, &entry.shape)?;
-            let places = Arc::make_mut(state).iter_mut().skip(entry.range.start);
-            for (place, value) in places.zip(values.as_chunks::<4>().0) {
-                *place = f32::from_le_bytes(*value);
-            }
+            let floats = values.as_chunks::<4>().0.iter();
+            state.push(blocks(
+                floats.map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            ));
         }
     }
     file.finish()?;
@@ -107,14 +158,6 @@ pub(crate) fn decode_optimizer(
 
 fn state_name(entry: &Entry, state: &str) -> String {
     format!("{}.{state}", entry.path)
-}
-
-fn view(dtype: Dtype, shape: Vec<usize>, bytes: &[u8]) -> Result<TensorView<'_>, TrainError> {
-    TensorView::new(dtype, shape, bytes).map_err(|error| TrainError::Backend(error.to_string()))
-}
-
-fn serialize(views: Vec<(&str, TensorView<'_>)>) -> Result<Vec<u8>, TrainError> {
-    safetensors::serialize(views, None).map_err(|error| TrainError::Backend(error.to_string()))
 }
 
 /// A file whose tensors are taken out one by one, so that nothing is left unnoticed.

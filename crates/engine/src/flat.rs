@@ -32,6 +32,11 @@ impl Layout {
         self.trained.last().map_or(0, |entry| entry.range.end)
     }
 
+    /// How many values each trained parameter has.
+    pub fn lengths(&self) -> impl Iterator<Item = usize> + Clone {
+        self.trained.iter().map(|entry| entry.range.len())
+    }
+
     /// Length of the flat running statistics.
     pub fn statistics(&self) -> usize {
         self.running.last().map_or(0, |entry| entry.range.end)

@@ -29,5 +29,6 @@ pub use error::{DeviceError, SavedError, TrainError};
 pub use numerics::numerics_class;
 pub use schedule::learning_rate;
 pub use trainer::{
-    MetricName, OnDevice, Saved, ShardGradient, Snapshot, StepReport, Trainer, TrainerConfig,
+    MetricName, OnDevice, Saved, SavedPart, ShardGradient, Sink, Snapshot, StepReport, Trainer,
+    TrainerConfig,
 };

@@ -189,8 +189,12 @@ impl<F: FnMut(Range<usize>, &mut [f32])> ModuleMapper for InPlace<F> {
     }
 }
 
-/// A float of a module as it was, to be read later and anywhere.
-pub(crate) type Held = Box<dyn FnOnce() -> Result<TensorData, TrainError> + Send>;
+/// A float of a module as it was.
+pub(crate) struct Held {
+    pub shape: Vec<usize>,
+    /// Reads it later, on any thread.
+    pub read: Box<dyn FnOnce() -> Result<TensorData, TrainError> + Send>,
+}
 
 /// Every float of the module by path, as it is now. What is trained is not copied before it is read or changed; running
 /// statistics, which clones of a module share, are copied at once.
@@ -223,7 +227,8 @@ impl ModuleVisitor for Collect {
             return;
         };
         let tensor = param.transform_for_save().val().inner();
-        let held: Held = if param.is_require_grad() {
+        let shape = tensor.shape().iter().copied().collect();
+        let read: Box<dyn FnOnce() -> _ + Send> = if param.is_require_grad() {
             Box::new(move || read(tensor))
         } else {
             match read(tensor) {
@@ -234,7 +239,7 @@ impl ModuleVisitor for Collect {
                 }
             }
         };
-        found.insert(self.path.join("."), held);
+        found.insert(self.path.join("."), Held { shape, read });
     }
 }
 

@@ -3,7 +3,7 @@
 //! Sources: Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>; Kingma and Ba 2015,
 //! <https://arxiv.org/abs/1412.6980> (with its section 2 reordering, as burn has it); Sutskever et al. 2013 for momentum.
 
-use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use bonfire_domain::spec::{OptimizerKind, OptimizerSpec};
@@ -11,16 +11,26 @@ use rayon::prelude::*;
 
 use crate::flat::{CHUNK, is_parallel};
 
-/// State of the optimiser for a flat vector of parameters. A clone shares the state until the next step, which then copies it.
+/// One number a value of a parameter, in blocks of [`CHUNK`].
+pub(crate) type Blocks = Vec<Arc<Vec<f32>>>;
+
+/// Cuts a parameter's values into blocks.
+pub(crate) fn blocks(values: Vec<f32>) -> Blocks {
+    let parts = values.chunks(CHUNK);
+    parts.map(|part| Arc::new(part.to_vec())).collect()
+}
+
+/// State of the optimiser for the parameters of a model. A clone shares the state block by block; a step copies the blocks that
+/// somebody else still holds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Optimizer {
     spec: OptimizerSpec,
     /// Steps taken.
     pub time: u64,
-    /// Velocity (sgd with momentum) or first moment, shape `[parameters]`; empty where there is none.
-    pub first: Arc<Vec<f32>>,
-    /// Second moment (adam, adamw), shape `[parameters]`; empty where there is none.
-    pub second: Arc<Vec<f32>>,
+    /// Velocity (sgd with momentum) or first moment of each parameter, in the layout's order; empty where there is none.
+    pub first: Vec<Blocks>,
+    /// Second moment (adam, adamw) likewise.
+    pub second: Vec<Blocks>,
 }
 
 /// One step's constants, rounded to f32 where burn rounds them.
@@ -53,17 +63,21 @@ enum Rule {
 }
 
 impl Optimizer {
-    pub fn new(spec: &OptimizerSpec, parameters: usize) -> Optimizer {
+    /// `lengths`: how many values each parameter has.
+    pub fn new(spec: &OptimizerSpec, lengths: impl Iterator<Item = usize> + Clone) -> Optimizer {
+        let zeros = |wanted: bool| {
+            let lengths = lengths.clone().filter(|_| wanted);
+            lengths.map(|length| blocks(vec![0.0; length])).collect()
+        };
         let (first, second) = match spec.kind {
-            OptimizerKind::Sgd if spec.momentum == 0.0 => (0, 0),
-            OptimizerKind::Sgd => (parameters, 0),
-            OptimizerKind::Adam | OptimizerKind::Adamw => (parameters, parameters),
+            OptimizerKind::Sgd => (spec.momentum != 0.0, false),
+            OptimizerKind::Adam | OptimizerKind::Adamw => (true, true),
         };
         Optimizer {
             spec: *spec,
             time: 0,
-            first: Arc::new(vec![0.0; first]),
-            second: Arc::new(vec![0.0; second]),
+            first: zeros(first),
+            second: zeros(second),
         }
     }
 
@@ -110,51 +124,64 @@ impl Optimizer {
         };
         Update {
             rule,
-            first: Arc::make_mut(&mut self.first).as_mut_slice(),
-            second: Arc::make_mut(&mut self.second).as_mut_slice(),
+            first: self.first.iter_mut(),
+            second: self.second.iter_mut(),
         }
     }
 }
 
-/// A step under way; every parameter is updated once.
+/// A step under way; every parameter is updated once, in the layout's order.
 pub(crate) struct Update<'a> {
     rule: Rule,
-    first: &'a mut [f32],
-    second: &'a mut [f32],
+    first: slice::IterMut<'a, Blocks>,
+    second: slice::IterMut<'a, Blocks>,
 }
 
 impl Update<'_> {
-    /// Updates the parameters at `range` of the flat vector.
+    /// Updates the next parameter.
     ///
-    /// - `values`, `gradient`: shape `[range.len()]`; the gradient is multiplied by `scale` as it is read.
-    pub fn apply(&mut self, range: Range<usize>, values: &mut [f32], gradient: &[f32], scale: f32) {
-        debug_assert!(values.len() == range.len() && gradient.len() == range.len());
+    /// - `values`, `gradient`: the parameter's, of equal length; the gradient is multiplied by `scale` as it is read.
+    pub fn apply(&mut self, values: &mut [f32], gradient: &[f32], scale: f32) {
+        debug_assert!(values.len() == gradient.len());
         let rule = self.rule;
-        // Where a rule has no state the slices are empty, and the chunks below stand in for them.
-        let first = self.first.get_mut(range.clone()).unwrap_or_default();
-        let second = self.second.get_mut(range).unwrap_or_default();
-        if !is_parallel(values.len()) {
-            rule.apply(values, gradient, first, second, scale);
-            return;
-        }
+        let is_parallel = is_parallel(values.len());
         let parts = values.len().div_ceil(CHUNK);
-        let state = chunks(first, parts).zip(chunks(second, parts));
-        values
-            .par_chunks_mut(CHUNK)
-            .zip(gradient.par_chunks(CHUNK))
-            .zip(state.collect::<Vec<_>>())
-            .for_each(|((values, gradient), (first, second))| {
-                rule.apply(values, gradient, first, second, scale);
-            });
+        let first = states(self.first.next(), parts);
+        let second = states(self.second.next(), parts);
+        let parts = values.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK));
+        let parts = parts.zip(first.zip(second));
+        let update = |((values, gradient), (first, second)): (
+            (&mut [f32], &[f32]),
+            (State<'_>, State<'_>),
+        )| {
+            rule.apply(values, gradient, first.get(), second.get(), scale);
+        };
+        if is_parallel {
+            let parts: Vec<_> = parts.collect();
+            parts.into_par_iter().for_each(update);
+        } else {
+            parts.for_each(update);
+        }
     }
 }
 
-/// `parts` chunks of `values`, all empty if `values` is.
-fn chunks(values: &mut [f32], parts: usize) -> impl Iterator<Item = &mut [f32]> {
-    let missing = if values.is_empty() { parts } else { 0 };
-    values
-        .chunks_mut(CHUNK)
-        .chain(std::iter::repeat_with(Default::default).take(missing))
+/// One block of a state, where the rule has one.
+struct State<'a>(Option<&'a mut Arc<Vec<f32>>>);
+
+impl<'a> State<'a> {
+    /// The block to write to: copied if somebody else holds it, empty where there is none.
+    fn get(self) -> &'a mut [f32] {
+        self.0
+            .map(|block| Arc::make_mut(block).as_mut_slice())
+            .unwrap_or_default()
+    }
+}
+
+/// The blocks of a parameter's state, or as many absent ones.
+fn states<'a>(blocks: Option<&'a mut Blocks>, parts: usize) -> impl Iterator<Item = State<'a>> {
+    let missing = if blocks.is_some() { 0 } else { parts };
+    let held = blocks.into_iter().flatten().map(|block| State(Some(block)));
+    held.chain(std::iter::repeat_with(|| State(None)).take(missing))
 }
 
 impl Rule {
@@ -293,7 +320,7 @@ mod tests {
         let mut theirs = One {
             values: Param::from_data(data, &device),
         };
-        let (mut burn, mut own) = (burns(&spec), Optimizer::new(&spec, length));
+        let (mut burn, mut own) = (burns(&spec), Optimizer::new(&spec, [length].into_iter()));
         for step in 1..=12 {
             let gradient: Vec<f32> = (0..length).map(|i| wave(step, i) * 0.1).collect();
             let lr = spec.lr / step as f64;
@@ -302,7 +329,7 @@ mod tests {
             let tensor = Tensor::<1>::from_data(data, &device.clone().inner());
             grads.register(theirs.values.id, tensor);
             theirs = burn.step(lr, theirs, grads);
-            own.begin(lr).apply(0..length, &mut ours, &gradient, 1.0);
+            own.begin(lr).apply(&mut ours, &gradient, 1.0);
         }
         let theirs = theirs.values.val().into_data();
         let theirs = theirs.as_slice::<f32>().unwrap();

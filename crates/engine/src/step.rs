@@ -96,6 +96,9 @@ mod tests {
         ) -> Result<Vec<(MetricName, f64)>, TrainError> {
             Ok(Vec::new())
         }
+        fn metrics_of(&self, _tally: &[f64]) -> Vec<(MetricName, f64)> {
+            Vec::new()
+        }
         fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
             Err(TrainError::Backend("nothing to save".to_owned()))
         }

@@ -1,5 +1,7 @@
 //! The seam between the executor and whatever trains: burn's models here, LibTorch or a program elsewhere.
 
+use std::io;
+
 use bonfire_collective::{Part, ReduceError};
 use bonfire_domain::Batch;
 use bonfire_domain::dataset::{InputShape, OutputShape};
@@ -86,6 +88,9 @@ pub trait Trainer: Send {
         next: &mut dyn FnMut(&mut Batch) -> bool,
     ) -> Result<Vec<(MetricName, f64)>, TrainError>;
 
+    /// The metrics of tallies added up over several steps, without the loss; empty for an empty tally.
+    fn metrics_of(&self, tally: &[f64]) -> Vec<(MetricName, f64)>;
+
     /// Weights and optimiser state as they are now, to be encoded later, on any thread, while training goes on. What the
     /// next steps would overwrite before it was read is copied by them.
     ///
@@ -98,7 +103,7 @@ pub trait Trainer: Send {
     /// # Errors
     /// As [`Trainer::snapshot`].
     fn save(&mut self) -> Result<Saved, TrainError> {
-        self.snapshot()?()
+        Saved::of(self.snapshot()?)
     }
 
     /// Takes over what [`Trainer::save`] gave. Everything is checked before anything is changed.
@@ -165,16 +170,72 @@ pub struct StepReport {
     pub samples: u64,
     /// The other metrics on the step's batch, as the model was before the step, when asked for.
     pub metrics: Vec<(MetricName, f64)>,
+    /// The counts behind those metrics, which add up over steps.
+    pub tally: Vec<f64>,
 }
 
-/// Encodes the state of the step boundary it was taken at.
-pub type Snapshot = Box<dyn FnOnce() -> Result<Saved, TrainError> + Send>;
+/// Encodes the state of the step boundary it was taken at, piece after piece, each part once and in one go. A tensor is let go as
+/// soon as it is encoded. Errors are the sink's, or the device's as [`std::io::ErrorKind::Other`].
+pub type Snapshot = Box<dyn FnOnce(&mut dyn Sink) -> io::Result<()> + Send>;
+
+/// Where the bytes of a snapshot go.
+pub trait Sink {
+    /// What is written from now on belongs to this part.
+    ///
+    /// # Errors
+    /// The part before could not be finished.
+    fn begin(&mut self, part: SavedPart) -> io::Result<()>;
+
+    /// # Errors
+    /// What the sink's device says; nothing more is written then.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// One of the two files that a model is saved as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavedPart {
+    Weights,
+    Optimizer,
+}
 
 /// A model at a step boundary, as two safetensors files.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
     /// Every float of the model by its path, such as `layers.0.dense.weight`, running statistics included.
     pub weights: Vec<u8>,
     /// `path.moment_1`, `path.moment_2` or `path.velocity` of each trained parameter, and `time`, a u64: steps taken.
     pub optimizer: Vec<u8>,
+}
+
+impl Saved {
+    /// Encodes a snapshot in memory.
+    ///
+    /// # Errors
+    /// [`TrainError::Backend`] where the device cannot be read.
+    pub fn of(snapshot: Snapshot) -> Result<Saved, TrainError> {
+        struct Memory {
+            saved: Saved,
+            part: SavedPart,
+        }
+        impl Sink for Memory {
+            fn begin(&mut self, part: SavedPart) -> io::Result<()> {
+                self.part = part;
+                Ok(())
+            }
+            fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+                let part = match self.part {
+                    SavedPart::Weights => &mut self.saved.weights,
+                    SavedPart::Optimizer => &mut self.saved.optimizer,
+                };
+                part.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+        let mut memory = Memory {
+            saved: Saved::default(),
+            part: SavedPart::Weights,
+        };
+        snapshot(&mut memory).map_err(|error| TrainError::Backend(error.to_string()))?;
+        Ok(memory.saved)
+    }
 }

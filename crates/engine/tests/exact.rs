@@ -63,7 +63,7 @@ fn a_snapshot_is_of_its_step_however_late_it_is_read() {
             let expected = saved(&mut *trainer);
             let snapshot = trainer.snapshot().unwrap();
             toy.train(&mut *trainer, 3..6, 1);
-            let read = std::thread::spawn(move || snapshot().unwrap());
+            let read = std::thread::spawn(move || Saved::of(snapshot).unwrap());
             let reports = toy.train(&mut *trainer, 6..12, 1);
             assert!(read.join().unwrap() == expected, "{toy:?}");
             assert_eq!(reports.len(), 6);

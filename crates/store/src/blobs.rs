@@ -1,11 +1,14 @@
 //! Blobs as plain files in one directory: a file's name is its digest, so a name that exists is whole.
 //!
 //! A blob is written beside its name (`DIGEST.part`), verified, synced and then renamed, and the directory synced: a crash
-//! leaves a part or a whole, never half a blob under its name. A part stays, so that a broken upload can go on.
+//! leaves a part or a whole, never half a blob under its name. A part stays, so that a broken upload can go on. What a disk does
+//! to a blob later is found when it is read, or when something new names it for the first time in a process.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bonfire_domain::Digest;
@@ -17,6 +20,8 @@ use crate::StoreError;
 #[derive(Clone, Debug)]
 pub struct LocalBlobs {
     dir: PathBuf,
+    /// Written or hashed by this process, and whole then.
+    verified: Arc<Mutex<BTreeSet<Digest>>>,
 }
 
 /// One blob in a listing.
@@ -39,6 +44,7 @@ impl LocalBlobs {
         fs::create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
         Ok(LocalBlobs {
             dir: dir.to_path_buf(),
+            verified: Arc::default(),
         })
     }
 
@@ -56,14 +62,37 @@ impl LocalBlobs {
         fs::metadata(self.path(digest)).ok().map(|m| m.len())
     }
 
+    /// The blob's size in bytes if it is here and its content is what its name says: something new is about to name it. Reads all
+    /// of it the first time in this process; a damaged one is set aside as by [`Check::finish`].
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if it cannot be read; [`StoreError::Damaged`], once.
+    pub fn whole(&self, digest: Digest) -> Result<Option<u64>, StoreError> {
+        let Some(bytes) = self.has(digest) else {
+            return Ok(None);
+        };
+        if self.known().contains(&digest) {
+            return Ok(Some(bytes));
+        }
+        let path = self.path(digest);
+        let mut check = self.check(digest);
+        let read = check.hash.update_reader(self.file(digest)?);
+        read.map_err(|e| StoreError::io("read", &path, e))?;
+        check.finish().map(|()| Some(bytes))
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How much of a blob an upload that broke off left here, in bytes.
     pub fn has_part(&self, digest: Digest) -> u64 {
         fs::metadata(self.part(digest)).map_or(0, |m| m.len())
     }
 
-    /// Those of `blobs` that are not here with the size they should have.
+    /// Those of `blobs` that are not here whole, with the size they should have.
     pub fn missing<'a>(&self, blobs: impl IntoIterator<Item = &'a BlobRef>) -> Vec<Digest> {
-        let gone = |b: &&BlobRef| self.has(b.digest) != Some(b.bytes);
+        let gone = |b: &&BlobRef| self.whole(b.digest).ok().flatten() != Some(b.bytes);
         blobs.into_iter().filter(gone).map(|b| b.digest).collect()
     }
 
@@ -94,7 +123,7 @@ impl LocalBlobs {
         file.set_len(offset).map_err(open)?;
         file.seek(SeekFrom::Start(offset)).map_err(open)?;
         Ok(BlobWriter {
-            dir: self.dir.clone(),
+            blobs: self.clone(),
             path: self.path(digest),
             part,
             digest,
@@ -151,12 +180,26 @@ impl LocalBlobs {
         Ok(bytes)
     }
 
+    /// Watches a whole blob pass by on its way to a reader.
+    pub fn check(&self, digest: Digest) -> Check {
+        Check {
+            blobs: self.clone(),
+            digest,
+            hash: blake3::Hasher::new(),
+        }
+    }
+
+    fn damaged(&self, digest: Digest) -> PathBuf {
+        self.dir.join(format!("{}.damaged", digest.hex()))
+    }
+
     /// Deletes a blob and what an upload of it left; one that is not here is no error.
     ///
     /// # Errors
     /// [`StoreError::Io`] if a file stays.
     pub fn delete(&self, digest: Digest) -> Result<(), StoreError> {
-        for path in [self.path(digest), self.part(digest)] {
+        self.known().remove(&digest);
+        for path in [self.path(digest), self.part(digest), self.damaged(digest)] {
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(StoreError::io("remove", &path, e));
@@ -207,10 +250,46 @@ impl LocalBlobs {
     }
 }
 
+/// A blob that is being read, compared with its digest at the end.
+#[derive(Debug)]
+pub struct Check {
+    blobs: LocalBlobs,
+    digest: Digest,
+    hash: blake3::Hasher,
+}
+
+impl Check {
+    /// The next bytes of the blob.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+    }
+
+    /// Compares what passed by. A damaged blob is set aside as `DIGEST.damaged`: it counts as missing then, so that it can be
+    /// uploaded or made again.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with the file it now is; [`StoreError::Io`] if it could not be set aside.
+    pub fn finish(self) -> Result<(), StoreError> {
+        let found = Digest(*self.hash.finalize().as_bytes());
+        if found == self.digest {
+            self.blobs.known().insert(found);
+            return Ok(());
+        }
+        self.blobs.known().remove(&self.digest);
+        let (path, aside) = (
+            self.blobs.path(self.digest),
+            self.blobs.damaged(self.digest),
+        );
+        fs::rename(&path, &aside).map_err(|e| StoreError::io("rename", &path, e))?;
+        let what = format!("its content has the digest {}", found.short());
+        Err(StoreError::damaged(&aside, what))
+    }
+}
+
 /// A blob that is being written. Dropped unfinished, its part stays for a later resume.
 #[derive(Debug)]
 pub struct BlobWriter {
-    dir: PathBuf,
+    blobs: LocalBlobs,
     path: PathBuf,
     part: PathBuf,
     digest: Digest,
@@ -257,7 +336,9 @@ impl BlobWriter {
         if let Err(error) = fs::rename(&self.part, &self.path) {
             return Err(self.give_up("rename", error));
         }
-        sync_dir(&self.dir)?;
+        sync_dir(&self.blobs.dir)?;
+        self.blobs.known().insert(self.digest);
+        let _ = fs::remove_file(self.blobs.damaged(self.digest)); // mostly there is none
         Ok(self.bytes)
     }
 
@@ -348,5 +429,39 @@ mod tests {
             blobs.read(blob.digest),
             Err(StoreError::Missing { .. })
         ));
+    }
+
+    #[test]
+    fn a_damaged_blob_is_set_aside_and_can_be_stored_again() {
+        let (_dir, blobs) = store();
+        let blob = blobs.put(b"hello").unwrap();
+        let check = |bytes: &[u8]| {
+            let mut check = blobs.check(blob.digest);
+            bytes.chunks(2).for_each(|piece| check.update(piece));
+            check.finish()
+        };
+        check(b"hello").unwrap();
+        assert_eq!(blobs.has(blob.digest), Some(5));
+        let error = check(b"hellO").unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{}.damaged", blob.digest.hex())),
+            "{error}"
+        );
+        assert_eq!(
+            (blobs.has(blob.digest), blobs.list().unwrap()),
+            (None, vec![])
+        );
+        blobs.put(b"hello").unwrap();
+        assert_eq!(blobs.read(blob.digest).unwrap(), b"hello");
+        // Another process finds it flipped, and then cut, before anything new names it.
+        for damage in [&b"hellO"[..], b"hell"] {
+            fs::write(blobs.path(blob.digest), damage).unwrap();
+            let later = LocalBlobs::open(&blobs.dir).unwrap();
+            assert_eq!(later.missing(&[blob]), [blob.digest]);
+            later.put(b"hello").unwrap();
+            assert_eq!(later.missing(&[blob]), []);
+        }
+        blobs.delete(blob.digest).unwrap();
+        assert_eq!(fs::read_dir(&blobs.dir).unwrap().count(), 0);
     }
 }

@@ -9,7 +9,7 @@ mod error;
 pub mod journal;
 pub mod segment;
 
-pub use blobs::{BlobWriter, LocalBlobs};
+pub use blobs::{BlobWriter, Check, LocalBlobs};
 pub use error::StoreError;
 pub use journal::Journal;
 pub use segment::{SegmentReader, TrialReports};

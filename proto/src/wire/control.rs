@@ -2,6 +2,7 @@
 
 use bonfire_domain::Digest;
 use bonfire_domain::command::{Admission, SweepAction, TrialAction};
+use bonfire_domain::origin::{GitRevision, Origin};
 use bonfire_domain::search::Assignment;
 use bytes::Bytes;
 
@@ -26,6 +27,7 @@ pub struct Submit {
     pub dataset: Option<Digest>,
     /// Named exactly `name`; else three random characters are added.
     pub fixed_name: bool,
+    pub origin: Origin,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +85,7 @@ impl From<Submit> for pb::SubmitRequest {
             spec_json: s.spec,
             dataset: s.dataset.map(digest_bytes).unwrap_or_default(),
             fixed_name: s.fixed_name,
+            origin: Some(s.origin.into()),
         }
     }
 }
@@ -96,6 +99,40 @@ impl TryFrom<pb::SubmitRequest> for Submit {
             spec: text("spec_json", m.spec_json, SPEC_BYTES_MAX)?,
             dataset: digest_or_none("dataset", &m.dataset)?,
             fixed_name: m.fixed_name,
+            origin: Origin::try_from(m.origin.unwrap_or_default())?,
+        })
+    }
+}
+
+impl From<Origin> for pb::Origin {
+    fn from(o: Origin) -> pb::Origin {
+        pb::Origin {
+            git: o.git.map(|git| pb::GitRevision {
+                commit: git.commit,
+                branch: git.branch.unwrap_or_default(),
+                dirty: git.dirty,
+            }),
+            version: o.version,
+            system: o.system,
+        }
+    }
+}
+
+impl TryFrom<pb::Origin> for Origin {
+    type Error = WireError;
+    fn try_from(m: pb::Origin) -> Result<Origin, WireError> {
+        let revision = |git: pb::GitRevision| {
+            let branch = text("branch", git.branch, NAME_BYTES_MAX)?;
+            Ok(GitRevision {
+                commit: filled("commit", git.commit, NAME_BYTES_MAX)?,
+                branch: (!branch.is_empty()).then_some(branch),
+                dirty: git.dirty,
+            })
+        };
+        Ok(Origin {
+            git: m.git.map(revision).transpose()?,
+            version: text("version", m.version, NAME_BYTES_MAX)?,
+            system: text("system", m.system, NAME_BYTES_MAX)?,
         })
     }
 }
@@ -313,6 +350,15 @@ mod tests {
             spec: "{}".into(),
             dataset,
             fixed_name: true,
+            origin: Origin {
+                git: Some(GitRevision {
+                    commit: "1f3c09b".into(),
+                    branch: None,
+                    dirty: true,
+                }),
+                version: "0.1.0".into(),
+                system: "linux x86_64".into(),
+            },
         });
         for action in [
             SweepAction::Pause,

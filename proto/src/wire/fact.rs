@@ -157,6 +157,7 @@ impl From<Failure> for failed::Failure {
             Failure::DamagedCheckpoint { step } => failed::Failure::DamagedCheckpointStep(step),
             Failure::Io => failed::Failure::Io(Plain {}),
             Failure::Told => failed::Failure::Told(Plain {}),
+            Failure::DamagedData => failed::Failure::DamagedData(Plain {}),
         }
     }
 }
@@ -175,6 +176,7 @@ impl From<failed::Failure> for Failure {
             failed::Failure::DamagedCheckpointStep(step) => Failure::DamagedCheckpoint { step },
             failed::Failure::Io(_) => Failure::Io,
             failed::Failure::Told(_) => Failure::Told,
+            failed::Failure::DamagedData(_) => Failure::DamagedData,
         }
     }
 }
@@ -240,6 +242,7 @@ mod tests {
             Failure::DamagedCheckpoint { step: 6 },
             Failure::Io,
             Failure::Told,
+            Failure::DamagedData,
         ];
         let failed = failures.map(|failure| AttemptEnd::Failed {
             failure,

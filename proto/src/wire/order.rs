@@ -33,6 +33,10 @@ impl From<Order> for Message {
                 chunks: chunks.into_iter().map(digest_bytes).collect(),
             }),
             Order::Leave => Message::Leave(pb::Leave {}),
+            Order::TakeBack { trial, attempt } => Message::TakeBack(pb::TrialAttempt {
+                trial: Some(trial.into()),
+                attempt: attempt.0,
+            }),
         }
     }
 }
@@ -210,6 +214,10 @@ mod tests {
             chunks: vec![Digest([2; 32])],
         });
         check_round_trip(Order::Leave);
+        check_round_trip(Order::TakeBack {
+            trial: TRIAL,
+            attempt: Attempt(2),
+        });
         let parameters = [
             ("optimizer.lr".to_owned(), Value::Real(0.1)),
             ("a".to_owned(), Value::Int(-3)),

@@ -2,7 +2,9 @@
 
 use bonfire_domain::order::{Fact, Order, Running, WorkerFacts};
 
-use super::{DETAIL_BYTES_MAX, FACTS_MAX, NAME_BYTES_MAX, WireError, count, order, required, text};
+use super::{
+    DETAIL_BYTES_MAX, FACTS_MAX, NAME_BYTES_MAX, WireError, count, order, required, speaker, text,
+};
 use crate::pb;
 
 /// What a worker says on its control stream.
@@ -126,6 +128,10 @@ impl TryFrom<pb::ToWorker> for ToWorker {
             Message::Acknowledge(sequence) => ToWorker::Order(Order::Acknowledge { sequence }),
             Message::UploadAgain(m) => ToWorker::Order(order::upload_again(m)?),
             Message::Leave(_) => ToWorker::Order(Order::Leave),
+            Message::TakeBack(m) => {
+                let (trial, attempt) = speaker("take_back", Some(m))?;
+                ToWorker::Order(Order::TakeBack { trial, attempt })
+            }
             Message::Farewell(m) => ToWorker::Farewell {
                 reason: text("farewell.reason", m.reason, DETAIL_BYTES_MAX)?,
             },

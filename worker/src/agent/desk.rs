@@ -1,14 +1,12 @@
 //! What each slot is at: loading, running, or ended and still uploading. Turns slot events into the session's inputs.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use bonfire_domain::checkpoint::Checkpoint;
 use bonfire_domain::fault::{AttemptEnd, Failure};
 use bonfire_domain::order::StartOrder;
 use bonfire_domain::session::{ExecutorEvent as Said, SessionInput};
-use bonfire_domain::spec::Spec;
-use bonfire_domain::{Attempt, Digest, Slot, SweepId, TrialId};
+use bonfire_domain::{Attempt, Digest, Slot, TrialId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -20,10 +18,8 @@ use crate::link::SharedReports;
 use crate::load::{Loaded, Loader, LoaderRequest, remove};
 use crate::publish;
 
-use super::work::{Key, Work, limits, say};
-
-/// Sweeps whose specs are kept read.
-const SPECS_MAX: usize = 64;
+use super::specs::Specs;
+use super::work::{Key, NOTHING_KEPT, Work, limits, say};
 
 /// What a task of the agent's finished.
 pub(super) enum Done {
@@ -50,7 +46,7 @@ pub(super) struct Desks {
     loader: Loader,
     reports: SharedReports,
     finish: mpsc::Sender<Done>,
-    specs: BTreeMap<SweepId, (String, Arc<Spec>)>,
+    specs: Specs,
 }
 
 struct Desk {
@@ -76,7 +72,7 @@ impl Desks {
             loader,
             reports,
             finish,
-            specs: BTreeMap::new(),
+            specs: Specs::default(),
         }
     }
 
@@ -86,10 +82,14 @@ impl Desks {
         let from = order.from.as_ref();
         self.reports
             .with(|reports| reports.begin(key.0, key.1, from.map_or(0, |from| from.step)));
-        let spec = self.read_spec(&order);
+        let spec = self.specs.read(&order);
         let Some(desk) = self.desks.get_mut(usize::from(slot.0)) else {
             return vec![];
         };
+        let keep = spec
+            .as_ref()
+            .ok()
+            .map(|spec| (spec.checkpoint, spec.objective.goal));
         let work = desk.work.insert(Work {
             key,
             limits: Limits::default(),
@@ -100,6 +100,7 @@ impl Desks {
             uploading: None,
             published: Vec::new(),
             end: None,
+            keep: keep.unwrap_or(NOTHING_KEPT),
         });
         let spec = match spec {
             Ok(spec) => spec,
@@ -128,24 +129,6 @@ impl Desks {
         });
         work.loading = Some(AbortOnDropHandle::new(task));
         vec![]
-    }
-
-    /// The sweep's spec, read once for all its trials.
-    fn read_spec(&mut self, order: &StartOrder) -> Result<Arc<Spec>, String> {
-        let sweep = order.trial.sweep;
-        if let Some((text, spec)) = self.specs.get(&sweep)
-            && *text == order.spec
-        {
-            return Ok(Arc::clone(spec));
-        }
-        let spec = Spec::from_canonical(&order.spec).map_err(|e| format!("spec: {e}"))?;
-        let spec = Arc::new(spec);
-        if self.specs.len() >= SPECS_MAX {
-            self.specs.pop_first();
-        }
-        self.specs
-            .insert(sweep, (order.spec.clone(), Arc::clone(&spec)));
-        Ok(spec)
     }
 
     fn hand_over(&mut self, slot: Slot, begin: Box<Begin>, pins: Vec<Pin>) -> Vec<SessionInput> {
@@ -340,7 +323,9 @@ impl Desks {
             }
             ExecutorEvent::Checkpoint(written) => {
                 if let Some(work) = self.work(slot, (written.trial, written.attempt)) {
-                    work.uploads.push_back(*written);
+                    for folder in work.queue(*written) {
+                        tokio::spawn(async move { remove(&folder).await });
+                    }
                 }
                 return self.settle(slot);
             }
@@ -349,6 +334,7 @@ impl Desks {
                 attempt,
                 end,
             } => {
+                self.make_room(&end);
                 if let Some(work) = self.work(slot, (trial, attempt)) {
                     work.end = Some(end);
                 }
@@ -433,6 +419,17 @@ impl Desks {
                 })
                 .map(|event| say(slot, event))
                 .collect(),
+        }
+    }
+
+    /// Where storing something failed, the disk may be full of what is only a copy.
+    fn make_room(&self, end: &AttemptEnd) {
+        if let AttemptEnd::Failed {
+            failure: Failure::Io,
+            ..
+        } = end
+        {
+            self.loader.depot.cache.clear();
         }
     }
 

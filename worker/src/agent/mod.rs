@@ -4,6 +4,7 @@
 //! coordinator.
 
 mod desk;
+mod specs;
 mod work;
 
 use std::fs::File;

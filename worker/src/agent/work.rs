@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bonfire_domain::checkpoint::Checkpoint;
+use bonfire_domain::checkpoint::{Checkpoint, decide_superseded};
 use bonfire_domain::fault::{AttemptEnd, Failure};
+use bonfire_domain::search::Goal;
 use bonfire_domain::session::{ExecutorEvent as Said, SessionInput};
-use bonfire_domain::spec::{Millis, Spec};
+use bonfire_domain::spec::{CheckpointSpec, Millis, Period, Spec};
 use bonfire_domain::{Attempt, Slot, TrialId};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,6 +16,16 @@ use crate::cache::Pin;
 use crate::depot::DepotError;
 use crate::executor::Limits;
 use crate::executor::frame::Written;
+
+/// Of an attempt whose spec cannot be read: it writes nothing.
+pub(super) const NOTHING_KEPT: (CheckpointSpec, Goal) = (
+    CheckpointSpec {
+        every: Period::Never,
+        keep_last: 0,
+        keep_best: 0,
+    },
+    Goal::Minimize,
+);
 
 pub(super) type Key = (TrialId, Attempt);
 
@@ -31,9 +42,27 @@ pub(super) struct Work {
     pub(super) published: Vec<Checkpoint>,
     /// The executor is done with it.
     pub(super) end: Option<AttemptEnd>,
+    /// How many checkpoints the sweep keeps, and which are better.
+    pub(super) keep: (CheckpointSpec, Goal),
 }
 
 impl Work {
+    /// Lines a checkpoint up. Those that retention would let go as soon as this one is published are not uploaded: an executor
+    /// that is faster than the disks behind it would otherwise leave ever more waiting, and an end would wait for all of them.
+    /// Returns the folders of those.
+    pub(super) fn queue(&mut self, written: Written) -> Vec<PathBuf> {
+        self.uploads.push_back(written);
+        let (keep, goal) = self.keep;
+        let waiting: Vec<_> = self.uploads.iter().map(|w| (w.step, w.value)).collect();
+        let gone = decide_superseded(&waiting, keep.keep_last, keep.keep_best, |a, b| {
+            goal.order(a, b)
+        });
+        let (gone, stay) = self.uploads.drain(..).partition(|w| gone.contains(&w.step));
+        self.uploads = stay;
+        let gone: VecDeque<Written> = gone;
+        gone.into_iter().map(|written| written.dir).collect()
+    }
+
     pub(super) fn publish(&mut self, slot: Slot, checkpoint: Checkpoint) -> SessionInput {
         self.published.push(checkpoint.clone());
         let (trial, attempt) = self.key;

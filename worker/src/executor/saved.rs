@@ -12,7 +12,7 @@ use bonfire_domain::checkpoint::{
     CHECKPOINT_FORMAT, CHUNK_BYTES, CheckpointManifest, CheckpointPart,
 };
 use bonfire_domain::dataset::BlobRef;
-use bonfire_engine::Saved;
+use bonfire_engine::{Saved, SavedPart, Sink, Snapshot};
 
 use super::frame::LocalCheckpoint;
 
@@ -41,32 +41,28 @@ pub(super) enum LoadError {
     },
 }
 
-/// Writes the parts and then `manifest`, completed with them, into `dir`.
+/// Writes the parts and then `manifest`, completed with them, into `dir`. Memory is one chunk, whatever the model's size.
 ///
 /// Returns the manifest's blob and every chunk's, each once.
 ///
 /// # Errors
-/// What the disk says; nothing is left behind.
+/// What the disk or the device says; nothing is left behind.
 pub(super) fn write(
     dir: &Path,
     mut manifest: CheckpointManifest,
-    saved: &Saved,
+    snapshot: Snapshot,
 ) -> io::Result<(BlobRef, Vec<BlobRef>)> {
     let written = fs::create_dir_all(dir).and_then(|()| {
-        let mut all = Vec::new();
-        for (name, bytes) in [(WEIGHTS, &saved.weights), (OPTIMIZER, &saved.optimizer)] {
-            let chunks = bytes
-                .chunks(CHUNK_BYTES)
-                .map(|chunk| write_blob(dir, chunk));
-            let chunks: Vec<BlobRef> = chunks.collect::<io::Result<_>>()?;
-            all.extend_from_slice(&chunks);
-            let part = CheckpointPart {
-                name: name.to_owned(),
-                bytes: bytes.len() as u64,
-                chunks,
-            };
-            manifest.parts.push(part);
-        }
+        let mut chunks = Chunks {
+            dir,
+            buffer: Vec::with_capacity(CHUNK_BYTES),
+            parts: Vec::new(),
+        };
+        snapshot(&mut chunks)?;
+        chunks.flush()?;
+        manifest.parts = chunks.parts;
+        let all = manifest.parts.iter().flat_map(|part| &part.chunks);
+        let mut all: Vec<BlobRef> = all.copied().collect();
         all.sort_unstable();
         all.dedup();
         let json = serde_json::to_vec(&manifest).map_err(io::Error::other)?;
@@ -77,6 +73,59 @@ pub(super) fn write(
         let _ = fs::remove_dir_all(dir);
     }
     written
+}
+
+/// Cuts what a snapshot writes into chunks and writes each under its digest.
+struct Chunks<'a> {
+    dir: &'a Path,
+    /// What is not a whole chunk yet.
+    buffer: Vec<u8>,
+    /// The last one is being written.
+    parts: Vec<CheckpointPart>,
+}
+
+impl Chunks<'_> {
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let blob = write_blob(self.dir, &self.buffer)?;
+        self.buffer.clear();
+        let part = self.parts.last_mut();
+        let part = part.ok_or_else(|| io::Error::other("bytes before any part"))?;
+        part.bytes += blob.bytes;
+        part.chunks.push(blob);
+        Ok(())
+    }
+}
+
+impl Sink for Chunks<'_> {
+    fn begin(&mut self, part: SavedPart) -> io::Result<()> {
+        self.flush()?;
+        let name = match part {
+            SavedPart::Weights => WEIGHTS,
+            SavedPart::Optimizer => OPTIMIZER,
+        };
+        self.parts.push(CheckpointPart {
+            name: name.to_owned(),
+            bytes: 0,
+            chunks: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = CHUNK_BYTES - self.buffer.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+            if self.buffer.len() == CHUNK_BYTES {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn write_blob(dir: &Path, bytes: &[u8]) -> io::Result<BlobRef> {
@@ -169,7 +218,7 @@ mod tests {
     /// Writes a checkpoint, lets `harm` at its folder, and reads it back.
     fn round(harm: impl Fn(&Path, &[BlobRef])) -> Result<Saved, LoadError> {
         let dir = tempfile::tempdir().unwrap();
-        let (head, chunks) = write(dir.path(), manifest(), &saved()).unwrap();
+        let (head, chunks) = write(dir.path(), manifest(), snapshot()).unwrap();
         harm(dir.path(), &chunks);
         let json = fs::read(dir.path().join(head.digest.hex())).unwrap();
         assert_eq!(Digest::of(&json), head.digest);
@@ -192,6 +241,19 @@ mod tests {
             weights,
             optimizer: vec![1, 2, 3],
         }
+    }
+
+    /// In pieces that are no chunks.
+    fn snapshot() -> Snapshot {
+        Box::new(|sink| {
+            let Saved { weights, optimizer } = saved();
+            sink.begin(SavedPart::Weights)?;
+            weights
+                .chunks(100_003)
+                .try_for_each(|piece| sink.write(piece))?;
+            sink.begin(SavedPart::Optimizer)?;
+            sink.write(&optimizer)
+        })
     }
 
     #[test]
@@ -219,6 +281,13 @@ mod tests {
     fn a_disk_that_refuses_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), b"").unwrap();
-        assert!(write(&dir.path().join("file").join("below"), manifest(), &saved()).is_err());
+        assert!(
+            write(
+                &dir.path().join("file").join("below"),
+                manifest(),
+                snapshot()
+            )
+            .is_err()
+        );
     }
 }

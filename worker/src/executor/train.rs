@@ -18,19 +18,28 @@ use super::saved;
 use super::trial::{Boundary, Trial, end_on_order};
 use crate::clock;
 
+/// The mean over the steps of an epoch that were read back, weighted by their samples.
+const TRAIN_LOSS: &str = "train.loss";
+
 /// Trains from the checkpoint, or the start, to `order.until` epochs.
 pub(super) fn run(trial: Trial<'_>, numerics: &str) -> AttemptEnd {
     match Training::start(trial, numerics.to_owned()) {
         Ok(mut training) => {
+            training.log_start();
             let end = training.run();
             // What is being written belongs to this attempt: it is told of before its end.
             let written = training.finish_writing();
-            match (end, written) {
+            let end = match (end, written) {
                 (Ok(AttemptEnd::Reached | AttemptEnd::Yielded), Err(end)) | (Err(end), _) => end,
                 (Ok(end), _) => end,
-            }
+            };
+            eprintln!("at step {}: {end}", training.step);
+            end
         }
-        Err(end) => end,
+        Err(end) => {
+            eprintln!("before the first step: {end}");
+            end
+        }
     }
 }
 
@@ -101,6 +110,23 @@ impl<'a> Training<'a> {
         };
         training.resume()?;
         Ok(training)
+    }
+
+    /// The first line of the attempt's log, which is what this process writes to stderr.
+    fn log_start(&self) {
+        let manifest = &self.rows.manifest;
+        let from = match self.step {
+            0 => String::new(),
+            step => format!("; from step {step}"),
+        };
+        eprintln!(
+            "{} with {} weights; {} rows of train and {} of valid, {} steps an epoch{from}",
+            self.trial.spec.model.kind(),
+            self.trainer.parameters(),
+            manifest.train.rows,
+            manifest.valid.rows,
+            self.steps_per_epoch,
+        );
     }
 
     /// Goes on from the order's checkpoint.
@@ -223,19 +249,19 @@ impl<'a> Training<'a> {
                 self.samples as f64 / seconds,
             ),
         ];
-        let metrics = said.metrics.iter().map(|(name, value)| (*name, *value));
-        for (name, value) in said
-            .loss
-            .map(|loss| ("loss", loss))
-            .into_iter()
-            .chain(metrics)
-        {
-            let key = format!("train.{name}");
-            self.means.add(&key, value, said.samples);
-            // At its end an epoch has the mean over the steps that were read back, in between a step has its own value.
-            let mean = self.means.of(&key).filter(|_| at.epoch_ends);
-            values.push((key, mean.unwrap_or(value)));
+        // At its end an epoch has its own values, over the steps that were read back; in between a step has those of its batch.
+        if let Some(loss) = said.loss {
+            self.means.add(TRAIN_LOSS, loss, said.samples);
+            let mean = self.means.of(TRAIN_LOSS).filter(|_| at.epoch_ends);
+            values.push((TRAIN_LOSS.to_owned(), mean.unwrap_or(loss)));
         }
+        self.means.count(&said.tally);
+        let metrics = match at.epoch_ends {
+            true => self.trainer.metrics_of(self.means.tally()),
+            false => said.metrics.clone(),
+        };
+        let metrics = metrics.into_iter();
+        values.extend(metrics.map(|(name, value)| (format!("train.{name}"), value)));
         self.reported = Instant::now();
         self.samples = 0;
         self.points(at, values);
@@ -272,7 +298,7 @@ impl<'a> Training<'a> {
             .iter()
             .find(|(key, _)| *key == objective.metric)
             .map(|(_, value)| *value);
-        let value = value.or_else(|| self.means.of(&objective.metric));
+        let value = value.or_else(|| self.train_value(&objective.metric));
         if let Some(value) = value {
             if !value.is_finite() {
                 let detail = format!("{} is {value}", objective.metric);
@@ -291,6 +317,16 @@ impl<'a> Training<'a> {
         self.reported = Instant::now();
         self.samples = 0;
         Ok(Evaluation { metrics, value })
+    }
+
+    /// A train metric over the running epoch.
+    fn train_value(&self, metric: &str) -> Option<f64> {
+        if metric == TRAIN_LOSS {
+            return self.means.of(metric);
+        }
+        let name = metric.strip_prefix("train.")?;
+        let metrics = self.trainer.metrics_of(self.means.tally());
+        metrics.into_iter().find(|m| m.0 == name).map(|m| m.1)
     }
 
     /// Takes the state as it is and writes it in the background, training on meanwhile; at most one is being written.
@@ -319,8 +355,7 @@ impl<'a> Training<'a> {
         let writing = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
-                let state = snapshot().map_err(std::io::Error::other)?;
-                let (manifest, chunks) = saved::write(&dir, manifest, &state)?;
+                let (manifest, chunks) = saved::write(&dir, manifest, snapshot)?;
                 let manifest = Some(manifest);
                 let written = Written {
                     trial,

@@ -153,9 +153,12 @@ impl Rig {
     /// Waits until an attempt has started.
     #[track_caller]
     pub fn started(&mut self) {
-        match self.next() {
-            SlotEvent::Executor(ExecutorEvent::Started { .. }) => {}
-            other => panic!("{other:?} instead of started"),
+        loop {
+            match self.next() {
+                SlotEvent::Executor(ExecutorEvent::Started { .. }) => return,
+                SlotEvent::Log { line, .. } => eprintln!("executor: {}", line.text),
+                other => panic!("{other:?} instead of started"),
+            }
         }
     }
 

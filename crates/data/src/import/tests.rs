@@ -70,6 +70,27 @@ fn digits_are_the_same_version_from_csv_and_parquet() {
 }
 
 #[test]
+fn the_first_hole_and_the_first_infinite_number_have_their_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.csv");
+    let row = |i: u32| match i {
+        4_200 | 4_300 => format!("inf,{i},a\n"),
+        4_500 | 4_600 => format!("{i},,\n"),
+        _ => format!("{i},{i},b\n"),
+    };
+    let text: String = (1..5_000).map(row).collect();
+    fs::write(&path, format!("x,y,z\n{text}")).unwrap();
+    let (found, _) = go(&path, &[]).unwrap();
+    let places: Vec<_> = found
+        .columns
+        .iter()
+        .map(|c| (c.first_infinite, c.first_null, c.nulls))
+        .collect();
+    let holes = (None, Some(4_500), 2);
+    assert_eq!(places, [(Some(4_200), None, 0), holes, holes]);
+}
+
+#[test]
 fn the_other_shipped_files_are_read() {
     let (images, _) = go(&shipped("digits-images.parquet"), &[]).unwrap();
     assert_eq!(

@@ -5,7 +5,7 @@ use bonfire_domain::spec::{ColumnKind, Task};
 
 use crate::convert::shorten;
 use crate::error::DataError;
-use crate::glob;
+use bonfire_domain::glob;
 
 /// What the model reads of a row; indices are into the dataset's columns.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,7 +30,7 @@ impl Splitter {
     /// - `each`: every class has at least one row in both parts, which needs two rows of it.
     pub fn new(split: Split, counts: &[u64], each: bool) -> Splitter {
         let class = |(c, rows): (usize, &u64)| {
-            let (train, valid) = shares(split, *rows, each);
+            let (train, valid) = split.shares(*rows, each);
             let ranks = Permutation::new(*rows, key(&[split.seed, c as u64]));
             Class {
                 ranks,
@@ -66,25 +66,6 @@ impl Splitter {
     }
 }
 
-/// Rows of train and of valid among `rows`.
-fn shares(split: Split, rows: u64, each: bool) -> (u64, u64) {
-    let part = |share: f64| (share * rows as f64).round() as u64;
-    let least = u64::from(each && rows >= 2);
-    let train = part(split.train).clamp(least, rows.saturating_sub(least).max(least));
-    let left = rows - train;
-    let valid = if whole(split) {
-        left
-    } else {
-        part(split.valid).clamp(least.min(left), left)
-    };
-    (train, valid)
-}
-
-/// Whether train and valid together are all rows.
-pub(super) fn whole(split: Split) -> bool {
-    split.train + split.valid > 1.0 - 1e-9
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,11 +83,7 @@ mod tests {
             valid,
             seed: 7,
         };
-        assert_eq!(
-            shares(split, rows, each),
-            expected,
-            "{train} {valid} {rows}"
-        );
+        assert_eq!(split.shares(rows, each), expected, "{train} {valid} {rows}");
         let mut splitter = Splitter::new(split, &[rows], each);
         let mut counts = (0, 0);
         for _ in 0..rows {

@@ -6,7 +6,6 @@ use bonfire_domain::dataset::{Encoding, InputShape, OutputShape, PreparedManifes
 
 use super::columns::text_column;
 use super::part::PartWriter;
-use super::split::whole;
 use super::{Job, report};
 use crate::blob::Out;
 use crate::block::Values;
@@ -36,7 +35,7 @@ pub(super) fn prepare(
     // A share of a count of bytes below 2^53.
     let train_bytes = ((split.train * bytes as f64) as u64).min(bytes);
     let left = bytes - train_bytes;
-    let valid_bytes = if whole(split) {
+    let valid_bytes = if split.is_whole() {
         left
     } else {
         ((split.valid * bytes as f64) as u64).min(left)

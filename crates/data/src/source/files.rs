@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::DataError;
-use crate::glob;
+use bonfire_domain::glob;
 
 /// Directories inside a directory that are followed.
 const DEPTH_MAX: u32 = 16;

@@ -18,9 +18,15 @@ pub(crate) struct Tally(Rc<RefCell<Inner>>);
 struct Inner {
     hasher: blake3::Hasher,
     bytes: u64,
+    lines: u64,
 }
 
 impl Tally {
+    /// Lines that ended in what was read; none in formats without lines.
+    pub fn lines(&self) -> u64 {
+        self.0.borrow().lines
+    }
+
     pub fn bytes(&self) -> u64 {
         self.0.borrow().bytes
     }
@@ -49,6 +55,7 @@ impl Tally {
         let mut inner = self.0.borrow_mut();
         inner.hasher.update(bytes);
         inner.bytes += bytes.len() as u64;
+        inner.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
     }
 }
 

@@ -33,8 +33,8 @@ fn check_typed(
 
 fn look(path: &Path, options: &ImportOptions, directory: &Path) -> Result<String, String> {
     match peek(path, options) {
-        Ok((columns, rows, complete)) => {
-            let columns = columns.iter().map(|c| {
+        Ok(seen) => {
+            let columns = seen.columns.iter().map(|c| {
                 let nulls = if c.nulls > 0 {
                     format!("-{}", c.nulls)
                 } else {
@@ -42,10 +42,11 @@ fn look(path: &Path, options: &ImportOptions, directory: &Path) -> Result<String
                 };
                 format!("{}:{}{nulls}", c.name, super::kind_name(Some(c.kind)))
             });
-            let more = if complete { "" } else { "+" };
+            let more = if seen.is_all { "" } else { "+" };
             Ok(format!(
-                "{} {rows}{more}",
-                columns.collect::<Vec<_>>().join(" ")
+                "{} {}{more}",
+                columns.collect::<Vec<_>>().join(" "),
+                seen.rows
             ))
         }
         Err(e) => Err(e.to_string().replace(&*directory.to_string_lossy(), "DIR")),
@@ -307,5 +308,22 @@ fn files_of_a_source_agree() {
         &[("a.csv", "x\n1\n"), ("b.txt", "x\n")],
         ".",
         Err("DIR/./b.txt: not csv like DIR/./a.csv: a source has one format"),
+    );
+}
+
+#[test]
+fn the_rows_of_a_long_source_are_estimated_by_its_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.csv");
+    let text: String = (0..50_000)
+        .map(|i| format!("{},{}\n", i % 10, 10_000 + i % 90_000))
+        .collect();
+    fs::write(&path, format!("a,b\n{text}")).unwrap();
+    let seen = peek(&path, &ImportOptions::default()).unwrap();
+    assert_eq!((seen.rows, seen.is_all), (4_096, false));
+    assert!(
+        (45_000..=50_000).contains(&seen.rows_expected),
+        "{}",
+        seen.rows_expected
     );
 }

@@ -105,8 +105,9 @@ impl Cluster {
         let mut died = false;
         let mut next = match &end {
             AttemptEnd::Reached => sweep_reached(trial, top),
-            AttemptEnd::Yielded => TrialState::Pending,
-            AttemptEnd::Stopped => stopped_state(trial),
+            // Nobody asked, but its worker leaves.
+            AttemptEnd::Yielded if trial.wish.is_none() => TrialState::Pending,
+            AttemptEnd::Yielded | AttemptEnd::Stopped => stopped_state(trial),
             AttemptEnd::Failed { failure, detail } => {
                 died = matches!(failure, Failure::Crashed { .. });
                 if let Failure::DamagedCheckpoint { step } = failure {
@@ -224,7 +225,9 @@ impl Cluster {
             return TrialState::Failed;
         };
         match &trial.wish {
-            Some(Wish::Prune { .. } | Wish::Cancel | Wish::Limit) => return stopped_state(trial),
+            Some(Wish::Prune { .. } | Wish::Cancel | Wish::CancelSaved | Wish::Limit) => {
+                return stopped_state(trial);
+            }
             Some(Wish::Yield) | None => {}
         }
         let spent = if lost {
@@ -272,7 +275,10 @@ impl Cluster {
 fn sweep_reached(trial: &Trial, top: u64) -> TrialState {
     if trial.until >= top {
         TrialState::Completed
-    } else if matches!(trial.wish, Some(Wish::Cancel | Wish::Limit)) {
+    } else if matches!(
+        trial.wish,
+        Some(Wish::Cancel | Wish::CancelSaved | Wish::Limit)
+    ) {
         stopped_state(trial)
     } else {
         TrialState::Paused
@@ -285,7 +291,7 @@ fn stopped_state(trial: &Trial) -> TrialState {
         Some(Wish::Prune { .. }) => TrialState::Pruned,
         Some(Wish::Limit) if trial.value.is_some() => TrialState::Pruned,
         Some(Wish::Yield) => TrialState::Pending,
-        Some(Wish::Limit | Wish::Cancel) | None => TrialState::Cancelled,
+        Some(Wish::Limit | Wish::Cancel | Wish::CancelSaved) | None => TrialState::Cancelled,
     }
 }
 

@@ -28,7 +28,7 @@ impl Cluster {
                 sweep.ran_ms = sweep.running_ms(at);
                 sweep.running_since = None;
                 sweep.reason = Some("paused by a user".to_owned());
-                Ok(self.wish_all(id, &Wish::Yield, true))
+                Ok(self.wish_all(id, &Wish::Yield))
             }
             (SweepAction::Pause, SweepState::Paused) => Ok(vec![]),
             (SweepAction::Resume, SweepState::Paused) => {
@@ -96,14 +96,18 @@ impl Cluster {
             };
             effects.extend(self.settle(index, trial, next, at));
         }
-        let wish = if cancelled { Wish::Cancel } else { Wish::Limit };
-        effects.extend(self.wish_all(id, &wish, save));
+        let wish = match (cancelled, save) {
+            (true, true) => Wish::CancelSaved,
+            (true, false) => Wish::Cancel,
+            (false, _) => Wish::Limit,
+        };
+        effects.extend(self.wish_all(id, &wish));
         effects.push(Effect::SweepChanged { sweep: id });
         effects
     }
 
     /// Asks every running attempt of a sweep to end.
-    fn wish_all(&mut self, id: SweepId, wish: &Wish, save: bool) -> Vec<Effect> {
+    fn wish_all(&mut self, id: SweepId, wish: &Wish) -> Vec<Effect> {
         let Ok(sweep) = self.sweep_mut(id) else {
             return vec![];
         };
@@ -113,7 +117,7 @@ impl Cluster {
                 continue;
             };
             let trial = std::sync::Arc::make_mut(trial);
-            trial.wish = Some(wish.clone());
+            let save = trial.ask_to_end(wish.clone());
             effects.push(Effect::Stop {
                 place,
                 trial: TrialId {
@@ -170,6 +174,7 @@ impl Cluster {
             return vec![];
         };
         self.names.remove(&sweep.name);
+        self.origins.remove(&id);
         let gone = sweep
             .trials()
             .iter()
@@ -193,7 +198,7 @@ impl Cluster {
         let trial = sweep.live_mut(id.number)?;
         match (action, trial.state) {
             (TrialAction::Stop, TrialState::Running) if !external => {
-                trial.wish = Some(Wish::Cancel);
+                let save = trial.ask_to_end(Wish::CancelSaved);
                 trial.reason = Some("stopped by a user".to_owned());
                 let place = trial.place;
                 let attempt = trial.attempt;
@@ -202,7 +207,7 @@ impl Cluster {
                         place,
                         trial: id,
                         attempt,
-                        save: true,
+                        save,
                     })
                     .into_iter()
                     .collect())

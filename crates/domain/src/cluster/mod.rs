@@ -32,6 +32,7 @@ use crate::command::Command;
 use crate::dataset::{BlobRef, DatasetManifest};
 use crate::effect::{Effect, Refusal};
 use crate::id::{Digest, LogIndex, SweepId, TrialId, WorkerId};
+use crate::origin::Origin;
 
 /// Everything the fleet agreed on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,8 @@ pub struct Cluster {
     blobs: Blobs,
     /// Sealed tracker segments, by journal number.
     segments: BTreeMap<u64, BlobRef>,
+    /// Where sweeps came from; those of format 1 have none.
+    origins: BTreeMap<SweepId, Origin>,
 }
 
 /// The outcome of one command: what changed, or why nothing did.
@@ -83,6 +86,17 @@ impl Cluster {
                 dataset,
                 at,
             } => self.create_sweep(request, name, &spec, dataset, at),
+            Command::SubmitSweep {
+                request,
+                name,
+                spec,
+                dataset,
+                origin,
+                at,
+            } => {
+                let made = self.create_sweep(request, name, &spec, dataset, at);
+                self.note_origin(made, origin)
+            }
             Command::CreateTrials {
                 sweep,
                 first,
@@ -170,6 +184,11 @@ impl Cluster {
 
     pub fn sweep(&self, sweep: SweepId) -> Option<&Sweep> {
         self.sweeps.get(&sweep)
+    }
+
+    /// Where a sweep came from, as far as it was said.
+    pub fn origin(&self, sweep: SweepId) -> Option<&Origin> {
+        self.origins.get(&sweep)
     }
 
     pub fn sweep_named(&self, name: &str) -> Option<SweepId> {

@@ -114,15 +114,14 @@ impl Cluster {
             && let Ok(trial) = sweep.live_mut(id.number)
             && matches!(trial.wish, None | Some(Wish::Yield))
         {
-            trial.wish = Some(Wish::Prune {
-                reason: reason.to_string(),
-            });
-            trial.reason = Some(reason.to_string());
+            let reason = reason.to_string();
+            trial.reason = Some(reason.clone());
+            let save = trial.ask_to_end(Wish::Prune { reason });
             effects.push(Effect::Stop {
                 place,
                 trial: id,
                 attempt,
-                save: false,
+                save,
             });
         }
         effects.extend(self.stop_if_reached(id, seen.value, at));

@@ -1,9 +1,15 @@
 //! The whole state as bytes: a `u16` format number and postcard.
 
+use std::borrow::Cow;
+
 use super::Cluster;
 
 /// The format number written now.
-const SNAPSHOT_FORMAT: u16 = 1;
+const SNAPSHOT_FORMAT: u16 = 2;
+/// Ends before the origins of sweeps.
+const WITHOUT_ORIGINS: u16 = 1;
+/// How postcard writes an empty map.
+const NONE: u8 = 0;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SnapshotError {
@@ -33,10 +39,11 @@ impl Cluster {
         let Some((format, body)) = bytes.split_first_chunk::<2>() else {
             return Err(SnapshotError::Short { found: bytes.len() });
         };
-        let found = u16::from_le_bytes(*format);
-        if found != SNAPSHOT_FORMAT {
-            return Err(SnapshotError::Format { found });
-        }
-        postcard::from_bytes(body).map_err(|e| SnapshotError::Postcard(e.to_string()))
+        let body = match u16::from_le_bytes(*format) {
+            SNAPSHOT_FORMAT => Cow::Borrowed(body),
+            WITHOUT_ORIGINS => Cow::Owned([body, &[NONE]].concat()),
+            found => return Err(SnapshotError::Format { found }),
+        };
+        postcard::from_bytes(&body).map_err(|e| SnapshotError::Postcard(e.to_string()))
     }
 }

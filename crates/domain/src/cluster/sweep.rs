@@ -12,6 +12,7 @@ use super::trial::{Trial, TrialState};
 use super::{Cluster, Outcome};
 use crate::effect::{Effect, Refusal};
 use crate::id::{Digest, LogIndex, SweepId, TrialId, WallMs};
+use crate::origin::Origin;
 use crate::spec::Spec;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -269,6 +270,17 @@ impl Sweep {
 }
 
 impl Cluster {
+    /// Keeps the origin that came with the first submission of a sweep.
+    pub(super) fn note_origin(&mut self, made: Outcome, origin: Origin) -> Outcome {
+        let effects = made?;
+        for effect in &effects {
+            if let Effect::SweepCreated { sweep } = effect {
+                self.origins.entry(*sweep).or_insert_with(|| origin.clone());
+            }
+        }
+        Ok(effects)
+    }
+
     pub(super) fn create_sweep(
         &mut self,
         request: u64,

@@ -90,6 +90,26 @@ pub enum Wish {
     Limit,
     /// Save and give the slot back: the sweep is paused or the worker drains.
     Yield,
+    /// As `Cancel`, after a last checkpoint.
+    CancelSaved,
+}
+
+impl Wish {
+    /// Whether the attempt writes a last checkpoint.
+    pub fn saves(&self) -> bool {
+        matches!(self, Wish::Yield | Wish::CancelSaved)
+    }
+
+    /// How final it is: a wish takes the place only of one that is less so.
+    fn rank(&self) -> u8 {
+        match self {
+            Wish::Yield => 0,
+            Wish::Limit => 1,
+            Wish::Prune { .. } => 2,
+            Wish::CancelSaved => 3,
+            Wish::Cancel => 4,
+        }
+    }
 }
 
 /// The objective at an evaluation.
@@ -186,6 +206,19 @@ impl Trial {
         self.observations.push(seen);
         if !seen.value.is_nan() && self.value.is_none_or(|best| goal.better(seen.value, best)) {
             self.value = Some(seen.value);
+        }
+    }
+
+    /// Asks the current attempt to end; answers whether it saves first. What was wished before stands where it is more final: a
+    /// trial that was stopped does not come back because its sweep is paused.
+    pub(super) fn ask_to_end(&mut self, wish: Wish) -> bool {
+        match &self.wish {
+            Some(before) if before.rank() >= wish.rank() => before.saves(),
+            _ => {
+                let saves = wish.saves();
+                self.wish = Some(wish);
+                saves
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! A spec beside a dataset's columns and their statistics.
 
-use super::glob;
+use super::prepared::batch_problem;
 use crate::dataset::Column;
+use crate::glob;
 use crate::spec::{
     ClassWeights, ColumnKind, DataSpec, ImageColumn, Missing, ModelSpec, Problem, Spec, Task,
     TextColumn, nearest,
@@ -9,13 +10,31 @@ use crate::spec::{
 
 /// Widest input of one-hot and numeric features.
 const FEATURES_MAX: u64 = 1 << 20;
+/// Fewer rows can all differ by chance.
+const NAMES_MIN: u64 = 20;
 
-/// Checks a spec against a dataset's columns. `rows` may be those of a sample: statistics are taken as they are given,
-/// and what a sample cannot know (a class that comes later) is not refused.
+/// The rows that statistics are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Every row of the dataset.
+    All(u64),
+    /// Its first rows: what they cannot know (a class that comes later, the size of the last batch) is not refused.
+    First(u64),
+}
+
+impl Rows {
+    pub fn count(self) -> u64 {
+        match self {
+            Rows::All(rows) | Rows::First(rows) => rows,
+        }
+    }
+}
+
+/// Checks a spec against a dataset's columns and their statistics.
 ///
 /// # Errors
 /// Every problem found, with the path of the field that must change.
-pub fn fit(spec: &Spec, columns: &[Column], rows: u64) -> Result<(), Vec<Problem>> {
+pub fn fit(spec: &Spec, columns: &[Column], rows: Rows) -> Result<(), Vec<Problem>> {
     let spec = &complete(spec, columns);
     let (Some(data), Some(task)) = (&spec.data, spec.task) else {
         return Ok(()); // a model without data
@@ -45,14 +64,19 @@ pub fn fit(spec: &Spec, columns: &[Column], rows: u64) -> Result<(), Vec<Problem
         return Err(found.problems);
     }
     found.named_columns(data);
-    found.rows(data, rows);
+    found.rows(data, rows.count());
     if let Some(label) = &data.label {
-        found.label(spec, data, task, label, rows);
+        found.label(spec, data, task, label, rows.count());
     }
     match (&data.image, &data.text) {
         (Some(image), _) => found.image(&spec.model, data, image),
         (None, Some(text)) => found.text(data, text),
-        (None, None) => found.features(data),
+        (None, None) => found.features(data, rows.count()),
+    }
+    if found.problems.is_empty()
+        && let Some(train) = train_rows(spec, columns, rows)
+    {
+        found.problems.extend(batch_problem(spec, train));
     }
     if found.problems.is_empty() {
         Ok(())
@@ -209,11 +233,13 @@ impl Found<'_> {
         };
         let name = &column.name;
         if column.nulls > 0 && data.missing != Missing::Drop {
-            let nulls = column.nulls;
-            let message =
-                format!("{name:?} is missing in {nulls} rows: data.missing: drop leaves them out");
+            let message = format!(
+                "{name:?} is missing in {}: data.missing: drop leaves them out",
+                holes(&column)
+            );
             self.push(PATH, message);
         }
+        self.finite(PATH, &column);
         match (task, column.kind) {
             (Task::Regression, ColumnKind::Numeric) => {
                 if column.min.is_some() && column.min == column.max {
@@ -300,6 +326,7 @@ impl Found<'_> {
                 self.push("data.image.shape", message);
             }
             self.missing("data.image.column", data, &column);
+            self.finite("data.image.column", &column);
         }
         if let ModelSpec::Cnn { kernel, .. } = model {
             let [_, height, width] = image.shape;
@@ -322,7 +349,7 @@ impl Found<'_> {
         self.missing(PATH, data, &column);
     }
 
-    fn features(&mut self, data: &DataSpec) {
+    fn features(&mut self, data: &DataSpec, rows: u64) {
         let taken: Vec<Column> = feature_columns(data, self.columns)
             .into_iter()
             .cloned()
@@ -335,7 +362,15 @@ impl Found<'_> {
             let name = &column.name;
             match column.kind {
                 ColumnKind::Numeric => width += 1,
-                ColumnKind::Categorical => width += column.distinct.unwrap_or(FEATURES_MAX),
+                ColumnKind::Categorical => {
+                    width += column.distinct.unwrap_or(FEATURES_MAX);
+                    if is_name_of_row(column, rows) && !data.types.contains_key(name) {
+                        let message = format!(
+                            "{name:?} has another value in every row, which says nothing about the next: put it in data.drop, or say data.types: {{ {name}: categorical }}"
+                        );
+                        self.push("data.features", message);
+                    }
+                }
                 ColumnKind::Text => {
                     let message = format!(
                         "{name:?} is text: put it in data.drop, read it with data.text, or say data.types: {{ {name}: categorical }}"
@@ -350,6 +385,7 @@ impl Found<'_> {
                 }
             }
             self.missing("data.missing", data, column);
+            self.finite("data.features", column);
         }
         if width > FEATURES_MAX {
             let widest = taken
@@ -364,10 +400,11 @@ impl Found<'_> {
     }
 
     fn missing(&mut self, path: &str, data: &DataSpec, column: &Column) {
-        let (name, nulls) = (&column.name, column.nulls);
-        if nulls == 0 {
+        let name = &column.name;
+        if column.nulls == 0 {
             return;
         }
+        let holes = holes(column);
         let numeric = column.kind == ColumnKind::Numeric;
         match data.missing {
             Missing::Error => {
@@ -377,7 +414,7 @@ impl Found<'_> {
                     ""
                 };
                 let message = format!(
-                    "{name:?} has {nulls} missing values: with data.missing, {mean}drop leaves the rows out"
+                    "{name:?} is missing in {holes}: with data.missing, {mean}drop leaves the rows out"
                 );
                 self.push(path, message);
             }
@@ -389,12 +426,60 @@ impl Found<'_> {
             }
             Missing::Mean if column.kind == ColumnKind::Image => {
                 let message =
-                    format!("{name:?} has {nulls} missing values, an image has no mean: take drop");
+                    format!("{name:?} is missing in {holes}, an image has no mean: take drop");
                 self.push(path, message);
             }
             Missing::Mean | Missing::Drop => {}
         }
     }
+
+    fn finite(&mut self, path: &str, column: &Column) {
+        if let Some(row) = column.first_infinite {
+            let name = &column.name;
+            let message = format!(
+                "{name:?} has a number that is not finite, the first in row {row}: mend the rows, or put it in data.drop"
+            );
+            self.push(path, message);
+        }
+    }
+}
+
+/// How many rows have no value, and where the first is.
+fn holes(column: &Column) -> String {
+    match (column.nulls, column.first_null) {
+        (1, Some(row)) => format!("row {row}"),
+        (nulls, Some(row)) => format!("{nulls} rows, the first is row {row}"),
+        (nulls, None) => format!("{nulls} rows"),
+    }
+}
+
+/// Whether no two rows of many have the same value: an id, a name.
+fn is_name_of_row(column: &Column, rows: u64) -> bool {
+    rows >= NAMES_MIN && column.nulls == 0 && column.distinct == Some(rows)
+}
+
+/// Rows of train, where the statistics decide them.
+fn train_rows(spec: &Spec, columns: &[Column], rows: Rows) -> Option<u64> {
+    let (data, Rows::All(rows)) = (spec.data.as_ref()?, rows) else {
+        return None;
+    };
+    let label = columns
+        .iter()
+        .find(|c| Some(&c.name) == data.label.as_ref())?;
+    let reads = feature_columns(data, columns);
+    if label.nulls > 0 || (data.missing == Missing::Drop && reads.iter().any(|c| c.nulls > 0)) {
+        return None;
+    }
+    if spec.task != Some(Task::Classification) {
+        return Some(data.split.shares(rows, false).0);
+    }
+    let classes = label.top.iter();
+    let known = label.distinct == Some(label.top.len() as u64);
+    known.then(|| {
+        classes
+            .map(|(_, rows)| data.split.shares(*rows, true).0)
+            .sum()
+    })
 }
 
 fn square_hint(values: u32) -> String {

@@ -65,26 +65,7 @@ pub fn fit_prepared(spec: &Spec, p: &PreparedManifest) -> Result<ModelPlan, Vec<
             push("loss.class_weights", message);
         }
     }
-    let (batch, shards) = (data.batch, spec.virtual_shards());
-    if batch < shards {
-        push(
-            "data.batch",
-            format!("{batch} is below train.virtual_shards {shards}"),
-        );
-    } else if spec.model.normalises_batches() && p.train.rows > 0 {
-        let rows = p.train.rows;
-        let least = least_shard(rows, batch, shards);
-        if least < 2 {
-            let hint = match nearest_good_batch(rows, batch, shards) {
-                Some(good) => format!("data.batch: {good} would do"),
-                None => "take norm: layer".into(),
-            };
-            let message = format!(
-                "batch normalisation needs 2 samples a shard, and with batch {batch} of {rows} rows in {shards} shards one has {least}: {hint}"
-            );
-            push("data.batch", message);
-        }
-    }
+    problems.extend(batch_problem(spec, p.train.rows));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -93,9 +74,33 @@ pub fn fit_prepared(spec: &Spec, p: &PreparedManifest) -> Result<ModelPlan, Vec<
         output: p.output.clone(),
         train_rows: p.train.rows,
         valid_rows: p.valid.rows,
-        steps_per_epoch: p.train.rows.div_ceil(batch.into()),
-        last_batch: last_batch(p.train.rows, batch),
+        steps_per_epoch: p.train.rows.div_ceil(data.batch.into()),
+        last_batch: last_batch(p.train.rows, data.batch),
     })
+}
+
+/// What is wrong with a spec's batches, of that many rows in train.
+pub(super) fn batch_problem(spec: &Spec, rows: u64) -> Option<Problem> {
+    let (batch, shards) = (spec.data.as_ref()?.batch, spec.virtual_shards());
+    if batch < shards {
+        let message = format!("{batch} is below train.virtual_shards {shards}");
+        return Some(Problem::at_path("data.batch", message));
+    }
+    if !spec.model.normalises_batches() || rows == 0 || least_shard(rows, batch, shards) >= 2 {
+        return None;
+    }
+    let hint = match nearest_good_batch(rows, batch, shards) {
+        Some(good) => format!("{good} would do"),
+        None => "take model.norm: layer".into(),
+    };
+    let of = match shards {
+        1 => String::new(),
+        shards => format!(" in {shards} shards"),
+    };
+    let message = format!(
+        "{hint}: batch normalisation needs 2 samples, and the last batch of {rows} rows by {batch}{of} leaves 1"
+    );
+    Some(Problem::at_path("data.batch", message))
 }
 
 fn reading_problem(model: &ModelSpec, input: &InputShape) -> Option<String> {

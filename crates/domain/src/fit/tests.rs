@@ -21,6 +21,8 @@ fn column(name: &str, kind: ColumnKind) -> Column {
         kind,
         width: 1,
         nulls: 0,
+        first_null: None,
+        first_infinite: None,
         min: Some(0.0),
         max: Some(1.0),
         mean: Some(0.5),
@@ -53,7 +55,9 @@ fn check(text: &str, change: impl Fn(&mut Vec<Column>), rows: u64, expected: &[&
     let spec = spec_of(text);
     let mut columns = columns();
     change(&mut columns);
-    let found = fit(&spec, &columns, rows).err().unwrap_or_default();
+    let found = fit(&spec, &columns, Rows::First(rows))
+        .err()
+        .unwrap_or_default();
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "{text}");
 }
@@ -186,8 +190,10 @@ fn labels_that_cannot_be_learnt() {
     );
     check_data(
         "label: class, features: [age]",
-        |columns| columns[3].nulls = 2,
-        &["data.label: \"class\" is missing in 2 rows: data.missing: drop leaves them out"],
+        |columns| (columns[3].nulls, columns[3].first_null) = (2, Some(7)),
+        &[
+            "data.label: \"class\" is missing in 2 rows, the first is row 7: data.missing: drop leaves them out",
+        ],
     );
     let regression =
         "task: regression\nmodel: { kind: mlp }\ndata: { dataset: d, features: [age], label: ";
@@ -214,17 +220,69 @@ fn labels_that_cannot_be_learnt() {
 }
 
 #[test]
+fn what_no_model_learns_from() {
+    check_data(
+        "label: class, features: [age, height]",
+        |columns| columns[1].first_infinite = Some(12),
+        &[
+            "data.features: \"height\" has a number that is not finite, the first in row 12: mend the rows, or put it in data.drop",
+        ],
+    );
+    let ids = |columns: &mut Vec<Column>| columns[2].distinct = Some(90);
+    check_data(
+        "label: class, features: [age, town]",
+        ids,
+        &[
+            "data.features: \"town\" has another value in every row, which says nothing about the next: put it in data.drop, or say data.types: { town: categorical }",
+        ],
+    );
+    check_data(
+        "label: class, features: [age, town], types: { town: categorical }",
+        ids,
+        &[],
+    );
+}
+
+/// 3 classes of 27 rows: 22 each and 66 in all are train.
+#[test]
+fn a_last_batch_of_one_is_refused_where_all_rows_are_known() {
+    let text = |model: &str, batch: u32| {
+        format!(
+            "task: classification\nmodel: {model}\ndata: {{ dataset: d, label: class, features: [age], batch: {batch} }}"
+        )
+    };
+    let mut columns = columns();
+    for (_, rows) in &mut columns[3].top {
+        *rows = 27;
+    }
+    let found = |text: &str, rows: Rows| {
+        let found = fit(&spec_of(text), &columns, rows)
+            .err()
+            .unwrap_or_default();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let norm = "{ kind: mlp, norm: batch }";
+    let expected = [
+        "data.batch: 66 would do: batch normalisation needs 2 samples, and the last batch of 66 rows by 65 leaves 1",
+    ];
+    assert_eq!(found(&text(norm, 65), Rows::All(81)), expected);
+    assert!(found(&text(norm, 64), Rows::All(81)).is_empty());
+    assert!(found(&text(norm, 65), Rows::First(81)).is_empty());
+    assert!(found(&text("{ kind: mlp }", 65), Rows::All(81)).is_empty());
+}
+
+#[test]
 fn missing_values_and_empty_splits() {
     let holes = |columns: &mut Vec<Column>| {
-        columns[0].nulls = 5;
+        (columns[0].nulls, columns[0].first_null) = (1, Some(3));
         columns[2].nulls = 6;
     };
     check_data(
         "label: class, features: [age, town]",
         holes,
         &[
-            "data.missing: \"age\" has 5 missing values: with data.missing, mean fills in train's mean, drop leaves the rows out",
-            "data.missing: \"town\" has 6 missing values: with data.missing, drop leaves the rows out",
+            "data.missing: \"age\" is missing in row 3: with data.missing, mean fills in train's mean, drop leaves the rows out",
+            "data.missing: \"town\" is missing in 6 rows: with data.missing, drop leaves the rows out",
         ],
     );
     check_data(
@@ -339,7 +397,7 @@ fn prepared_data_gives_a_plan_or_a_reason() {
         norm,
         &prepared(features.clone(), 129, 30, 2),
         Err(&[
-            "data.batch: batch normalisation needs 2 samples a shard, and with batch 64 of 129 rows in 1 shards one has 1: data.batch: 65 would do",
+            "data.batch: 65 would do: batch normalisation needs 2 samples, and the last batch of 129 rows by 64 leaves 1",
         ]),
     );
     check_prepared(

@@ -21,7 +21,7 @@ pub use liveness::Contact;
 use crate::cluster::{Cluster, Sweep};
 use crate::command::Command;
 use crate::effect::Effect;
-use crate::id::{Now, Place, SweepId, TrialId, WorkerId};
+use crate::id::{Attempt, Now, Place, SweepId, TrialId, WorkerId};
 use crate::order::Order;
 
 /// The leader's limits and times.
@@ -93,6 +93,8 @@ pub struct Leader {
     asks: Vec<(SweepId, u64)>,
     /// Sweeps whose sampler was asked, at this number, only to hear whether it has more.
     probed: BTreeMap<SweepId, u32>,
+    /// Attempts that were asked to give their place in a queue back, and when.
+    taken_back: BTreeMap<(TrialId, Attempt), Now>,
 }
 
 impl Leader {
@@ -109,6 +111,7 @@ impl Leader {
             deleting: false,
             asks: Vec::new(),
             probed: BTreeMap::new(),
+            taken_back: BTreeMap::new(),
         };
         let grace = Now(time.now.0.saturating_add(config.start_grace_ms));
         for worker in cluster.workers() {

@@ -1,7 +1,7 @@
 //! Orders to workers, derived from the cluster alone: idempotent, and they carry the attempt.
 
 use super::Action;
-use crate::cluster::{Cluster, Wish};
+use crate::cluster::Cluster;
 use crate::id::{Attempt, Place, TrialId, WorkerId};
 use crate::order::{Order, Running, StartOrder};
 
@@ -52,7 +52,7 @@ pub(super) fn reconcile(cluster: &Cluster, worker: WorkerId, running: &Running) 
                     order: Order::Stop {
                         trial: occupant.trial,
                         attempt: occupant.attempt,
-                        save: matches!(wish, Wish::Yield),
+                        save: wish.saves(),
                     },
                 });
             }

@@ -3,10 +3,16 @@
 use bonfire_search::{Sampler, SchedulerKind};
 
 use super::{Action, Leader, Pending, Time};
-use crate::cluster::{Cluster, Sweep, SweepState, WorkerState};
+use crate::cluster::{AttemptRecord, Cluster, Occupant, Sweep, SweepState, WorkerState};
 use crate::command::Command;
-use crate::id::{Place, SweepId, TrialId};
+use crate::id::{Attempt, Place, SweepId, TrialId};
+use crate::order::Order;
 use crate::placement::{Load, Skip, decide_places};
+
+/// A trial that has waited behind another for so long is taken back for a slot that has nothing to do.
+const BEHIND_MS: u64 = 500;
+/// It is asked again after this: the order may have been lost.
+const ASK_AGAIN_MS: u64 = 5_000;
 
 impl Leader {
     /// Does everything that can be done now: ends sweeps, starts, promotes and asks for trials.
@@ -18,6 +24,13 @@ impl Leader {
             .collect();
         let is_open = |id: &SweepId| open.iter().any(|sweep| sweep.id == *id);
         self.looking.retain(|id, _| is_open(id));
+        let is_current = |trial: &TrialId, attempt: &Attempt| {
+            cluster
+                .trial(*trial)
+                .is_some_and(|t| t.is_current(*attempt))
+        };
+        self.taken_back
+            .retain(|(trial, attempt), _| is_current(trial, attempt));
         if open.is_empty() {
             return actions;
         }
@@ -182,12 +195,57 @@ impl Leader {
         let mut actions = Vec::new();
         if !commands.is_empty() {
             actions.push(self.propose(commands, pending));
+        } else if waiting == 0 {
+            actions.extend(self.take_back(time, cluster, sweep, load));
         }
         if !promoted && !promoting {
             let free = places.len();
             actions.extend(self.ask(sweep, free, capacity, waiting));
         }
         actions
+    }
+
+    /// Trials that wait behind a long one while a slot has nothing to do, and nothing will come for it, give their place back.
+    fn take_back(
+        &mut self,
+        time: Time,
+        cluster: &Cluster,
+        sweep: &Sweep,
+        load: &Load,
+    ) -> Vec<Action> {
+        if !self.runs_ahead(sweep) || sweep.room() > 0 {
+            return vec![];
+        }
+        let Ok(places) = self.places(cluster, sweep, load) else {
+            return vec![];
+        };
+        let is_idle = |place: &&Place| load.get(place).copied().unwrap_or(0) == 0;
+        let idle = places.iter().filter(is_idle).count();
+        let behind = |worker: &WorkerState| {
+            let queues = worker.slots.values();
+            let next = queues.flat_map(|queue| queue.iter().skip(1)).copied();
+            next.map(|occupant| (worker.id(), occupant))
+                .collect::<Vec<_>>()
+        };
+        let mut orders = Vec::new();
+        for (worker, Occupant { trial, attempt }) in cluster.workers().flat_map(behind) {
+            if orders.len() == idle {
+                break;
+            }
+            let since = sweep
+                .live_trial(trial.number)
+                .and_then(|t| t.history.last());
+            let is_long =
+                |record: &AttemptRecord| time.wall.0.saturating_sub(record.started.0) >= BEHIND_MS;
+            let asked = self.taken_back.get(&(trial, attempt));
+            let is_asked = asked.is_some_and(|at| time.now.since(*at) < ASK_AGAIN_MS);
+            if trial.sweep == sweep.id && since.is_some_and(is_long) && !is_asked {
+                self.taken_back.insert((trial, attempt), time.now);
+                let order = Order::TakeBack { trial, attempt };
+                orders.push(Action::Order { worker, order });
+            }
+        }
+        orders
     }
 
     /// Asks for as many trials as there are places for.
@@ -242,7 +300,7 @@ fn looks_at_results(sweep: &Sweep) -> bool {
 fn take_place(
     cluster: &Cluster,
     places: &mut std::vec::IntoIter<Place>,
-    last: Option<&crate::cluster::AttemptRecord>,
+    last: Option<&AttemptRecord>,
 ) -> Option<Place> {
     let Some(last) = last else {
         return places.next();

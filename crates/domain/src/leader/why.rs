@@ -41,7 +41,9 @@ impl Leader {
                 reasons.push(format!("attempt {} runs on {on}", trial.attempt.0));
                 match &trial.wish {
                     Some(Wish::Prune { reason }) => reasons.push(format!("ends: {reason}")),
-                    Some(Wish::Cancel) => reasons.push("ends: cancelled".to_owned()),
+                    Some(Wish::Cancel | Wish::CancelSaved) => {
+                        reasons.push("ends: cancelled".to_owned())
+                    }
                     Some(Wish::Limit) => reasons.push("ends: a limit was reached".to_owned()),
                     Some(Wish::Yield) => reasons.push("saves and yields its slot".to_owned()),
                     None => {}

@@ -7,10 +7,11 @@
 mod external;
 mod story;
 
-use bonfire_domain::command::{Command, SweepAction};
+use bonfire_domain::command::{Command, SweepAction, TrialAction};
 use bonfire_domain::fault::{AttemptEnd, Failure, LostCause};
 use bonfire_domain::leader::{Action, Input};
-use bonfire_domain::{LogIndex, Suggester, SweepId, WallMs, WorkerId, spec};
+use bonfire_domain::order::Running;
+use bonfire_domain::{LogIndex, Suggester, SweepId, TrialId, WallMs, WorkerId, spec};
 
 use story::Story;
 
@@ -129,6 +130,62 @@ fn a_paused_sweep_holds_and_goes_on() {
         story.end(1, number, AttemptEnd::Stopped);
     }
     story.is("pause_resume_cancel.txt");
+}
+
+#[test]
+fn a_stopped_trial_stays_stopped() {
+    let mut story = Story::new();
+    story.join(1, 2);
+    story.submit(&noop(&SOBOL.replace("SCHEDULER", "none")));
+    let stop = |number| Command::ControlTrial {
+        trial: TrialId {
+            sweep: SweepId(0),
+            number,
+        },
+        action: TrialAction::Stop,
+        at: WallMs(0),
+    };
+    let control = |action| Command::ControlSweep {
+        sweep: SweepId(0),
+        action,
+        at: WallMs(0),
+    };
+    story.say("a user stops trial 0");
+    story.apply(None, vec![stop(0)]);
+    story.stand();
+    let running = Running {
+        attempts: vec![story.current(0), story.current(1), story.current(2)],
+        facts_from: 1,
+        ..Running::default()
+    };
+    let worker = WorkerId(1);
+    // What a heartbeat finds wanting is ordered again as it was: still with a last checkpoint.
+    story.event("w1 says what it runs", Input::Heartbeat { worker, running });
+    story.end(1, 0, AttemptEnd::Yielded);
+    story.say("a user stops trial 1, and pauses the sweep before it has ended");
+    story.apply(None, vec![stop(1)]);
+    story.apply(None, vec![control(SweepAction::Pause)]);
+    story.stand();
+    story.end(1, 1, AttemptEnd::Yielded);
+    story.say("a user resumes, then cancels the sweep with a last checkpoint");
+    story.apply(None, vec![control(SweepAction::Resume)]);
+    story.apply(None, vec![control(SweepAction::Cancel { save: true })]);
+    story.end(1, 2, AttemptEnd::Yielded);
+    story.is("stopped_trial.txt");
+}
+
+#[test]
+fn a_trial_behind_a_long_one_goes_to_a_slot_that_has_nothing_to_do() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    story.submit(&noop(&SOBOL.replace("SCHEDULER", "none")));
+    story.end(1, 0, AttemptEnd::Reached);
+    story.join(2, 1);
+    story.pass(100);
+    story.pass(500);
+    story.pass(100);
+    story.end(1, 2, AttemptEnd::Yielded);
+    story.is("taken_back.txt");
 }
 
 #[test]

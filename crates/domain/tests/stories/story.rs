@@ -319,6 +319,9 @@ fn order_line(order: &Order) -> String {
             save,
         } => format!("Stop {}#{} save {save}", trial.number, attempt.0),
         Order::Acknowledge { sequence } => format!("Acknowledge {sequence}"),
+        Order::TakeBack { trial, attempt } => {
+            format!("TakeBack {}#{}", trial.number, attempt.0)
+        }
         other => format!("{other:?}"),
     }
 }

@@ -66,7 +66,7 @@ fn contains(members: &[char], c: char) -> bool {
 }
 
 /// Whether a text is a pattern rather than a plain name.
-pub(crate) fn is_pattern(text: &str) -> bool {
+pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
@@ -94,6 +94,10 @@ mod tests {
         check("p[", "p[", true);
         check("label", "label", true);
         check("label", "labels", false);
+        check("p[ab]*", "pbx", true);
+        check("[]]", "]", true);
+        check("", "", true);
+        check("?", "", false);
         check(&"a*".repeat(30), &"a".repeat(60), true);
         check(&format!("{}b", "a*".repeat(30)), &"a".repeat(60), false);
     }
