@@ -330,6 +330,10 @@ proptest! {
             "{ kind: none }",
             "{ kind: median, min: 2, startup: 2 }",
             "{ kind: asha, min: 1, max: 9, eta: 2 }",
+            "{ kind: hyperband, min: 1, max: 9, eta: 2 }",
+            "{ kind: pasha, min: 1, max: 9, eta: 2 }",
+            "{ kind: wilcoxon, threshold: 0.3 }",
+            "{ kind: plateau, patience: 2 }",
         ]),
         ops in prop::collection::vec(op(), 1..160),
     ) {

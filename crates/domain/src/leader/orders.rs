@@ -52,7 +52,7 @@ pub(super) fn reconcile(cluster: &Cluster, worker: WorkerId, running: &Running) 
                     order: Order::Stop {
                         trial: occupant.trial,
                         attempt: occupant.attempt,
-                        save: matches!(wish, Wish::Yield),
+                        save: matches!(wish, Wish::Yield | Wish::Converge { .. }),
                     },
                 });
             }
