@@ -1,7 +1,8 @@
 //! Wilcoxon pruning: a value is a trial's result on one instance (a fold, a seed), and a trial that is worse than the best one
 //! on the instances both have, by more than chance explains, is stopped.
 //!
-//! The best trial is the completed one with the best mean. A trial whose mean is no worse than its mean is never stopped.
+//! The best trial is the completed one with the best mean. A trial whose mean on those instances is no worse is never
+//! stopped (Optuna compares the means over all instances that each has, which says less where one has more).
 //! Instances need not come in the same order. Values that are not finite are left out.
 //!
 //! Source: the rule of Optuna's `WilcoxonPruner` (version 4), with the test of Wilcoxon 1945.
@@ -120,9 +121,6 @@ impl Wilcoxon {
 
     fn judge(&self, values: &BTreeMap<u64, Option<f64>>) -> Option<StopReason> {
         let best = self.best.as_ref()?;
-        if !self.goal.better(best.mean, mean(values)?) {
-            return None;
-        }
         let worse = |(at, value): (&u64, &Option<f64>)| {
             let (value, other) = ((*value)?, (*best.values.get(at)?)?);
             Some(match self.goal {
@@ -133,6 +131,10 @@ impl Wilcoxon {
         let differences: Vec<f64> = values.iter().filter_map(worse).collect();
         if differences.len() < (self.startup as usize).max(2) {
             return None;
+        }
+        let sum: f64 = differences.iter().sum();
+        if sum <= 0.0 {
+            return None; // worse on many, and much better on some
         }
         let p = p_greater(&differences);
         (p < self.threshold).then(|| StopReason::WorseThanBest {
