@@ -137,7 +137,7 @@ impl Wilcoxon {
             return None; // worse on many, and much better on some
         }
         let p = p_greater(&differences);
-        (p < self.threshold).then(|| StopReason::WorseThanBest {
+        (p < self.threshold).then_some(StopReason::WorseThanBest {
             best: best.number,
             instances: differences.len() as u32,
             p,
