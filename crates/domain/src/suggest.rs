@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, Event, Sampler, Suggestion};
+use bonfire_search::{Assignment, Ending, Event, Sampler, Suggestion};
 
 use crate::cluster::{Cluster, Sweep, Trial};
 use crate::id::{LogIndex, SweepId};
@@ -101,21 +101,22 @@ impl Suggester {
 pub fn events(sweep: &Sweep) -> Vec<(LogIndex, Event)> {
     let mut all: Vec<(LogIndex, u32, Event)> = Vec::new();
     for trial in sweep.trials() {
-        all.extend(trial_events(&trial));
+        all.extend(trial_events(&trial, sweep.spec.averages()));
     }
     // Within one entry the order of the numbers is the order of application, and results commute.
     all.sort_by_key(|(index, number, _)| (*index, *number));
     all.into_iter().map(|(i, _, e)| (i, e)).collect()
 }
 
-fn trial_events(trial: &Trial) -> Vec<(LogIndex, u32, Event)> {
+/// `averages`: values are of instances, and one that is told or pruned says its mean at its end.
+fn trial_events(trial: &Trial, averages: bool) -> Vec<(LogIndex, u32, Event)> {
     let number = trial.number;
     let created = Event::Created {
         number,
         parameters: trial.parameters.clone(),
     };
     let mut events = vec![(trial.created, number, created)];
-    for seen in &trial.observations {
+    for seen in trial.observations.iter().filter(|_| !averages) {
         let event = Event::Observed {
             number,
             at: seen.epoch,
@@ -124,6 +125,12 @@ fn trial_events(trial: &Trial) -> Vec<(LogIndex, u32, Event)> {
         events.push((seen.index, number, event));
     }
     if let (Some(index), Some(ending)) = (trial.ended, trial.state.ending()) {
+        if averages
+            && matches!(ending, Ending::Completed | Ending::Pruned)
+            && let Some((event, _)) = trial.mean_event()
+        {
+            events.push((index, number, event));
+        }
         events.push((index, number, Event::Ended { number, ending }));
     }
     events

@@ -8,6 +8,7 @@ use bonfire_domain::cluster::{SweepState, TrialState};
 use bonfire_domain::command::{Command, SweepAction, Told, decode, encode};
 use bonfire_domain::effect::Effect;
 use bonfire_domain::leader::{Action, Answer, Input, Time};
+use bonfire_domain::search::{Ending, Event};
 use bonfire_domain::{
     Attempt, Cluster, Leader, LeaderConfig, LogIndex, Now, Suggester, SweepId, TrialId, WallMs,
     invariant, spec,
@@ -330,6 +331,10 @@ proptest! {
             "{ kind: none }",
             "{ kind: median, min: 2, startup: 2 }",
             "{ kind: asha, min: 1, max: 9, eta: 2 }",
+            "{ kind: hyperband, min: 1, max: 9, eta: 2 }",
+            "{ kind: pasha, min: 1, max: 9, eta: 2 }",
+            "{ kind: wilcoxon, threshold: 0.3 }",
+            "{ kind: plateau, patience: 2 }",
         ]),
         ops in prop::collection::vec(op(), 1..160),
     ) {
@@ -345,7 +350,10 @@ proptest! {
             prop_assert_eq!(trial.observations.last().unwrap().value, *value);
             prop_assert!(trial.value.unwrap() <= *value);
         }
-        prop_assert_eq!(sweep.count(TrialState::Completed) as usize, life.told.len());
+        let completed = sweep.count(TrialState::Completed) as usize;
+        // A plateau is an end that nobody tells.
+        let is_told = completed == life.told.len();
+        prop_assert!(is_told || (scheduler.contains("plateau") && completed > life.told.len()));
         prop_assert_eq!(sweep.sampled, 12);
         prop_assert!(matches!(sweep.state, SweepState::Completed | SweepState::Failed));
 
@@ -360,4 +368,124 @@ proptest! {
         }
         prop_assert!(replayed == life.cluster);
     }
+}
+
+/// A life whose first three trials are with askers.
+fn three_given(scheduler: &str) -> Life {
+    let mut life = Life::new(scheduler);
+    for request in 1..=3 {
+        life.ask(request);
+        while life.commit() || life.suggest() {}
+    }
+    assert_eq!(life.given.len(), 3);
+    life
+}
+
+/// Tells a value of a given trial: what the sampler learns, and whether to go on.
+fn tell_value(life: &mut Life, n: usize, at: Option<u64>, value: f64) -> (Vec<Event>, bool) {
+    let (trial, attempt) = life.given[n];
+    let told = match at {
+        Some(at) => Told::Intermediate { at, value },
+        None => Told::Value { value },
+    };
+    let at = WallMs(life.now);
+    let command = Command::Tell {
+        trial,
+        attempt,
+        told,
+        at,
+    };
+    let mut learned = Vec::new();
+    let mut goes_on = false;
+    for effect in life.apply(None, vec![command]) {
+        match effect {
+            Effect::Learned { event, .. } => learned.push(event),
+            Effect::Told { proceed, .. } => goes_on = proceed,
+            Effect::Refused(refusal) => panic!("{refusal:?}"),
+            _ => {}
+        }
+    }
+    (learned, goes_on)
+}
+
+#[test]
+fn the_value_of_a_trial_over_instances_is_their_mean() {
+    let mut life = three_given("{ kind: wilcoxon, threshold: 0.2 }");
+    let value = |life: &Life, n: usize| life.cluster.trial(life.given[n].0).unwrap().value;
+    let best = |life: &Life| life.cluster.sweep(SWEEP).unwrap().best;
+    let mut learned = Vec::new();
+    for (at, loss) in [(3, 1.0), (1, 2.0), (2, 3.0)] {
+        let (events, goes_on) = tell_value(&mut life, 0, Some(at), loss);
+        assert!(
+            goes_on && events.is_empty(),
+            "one instance says nothing: {events:?}"
+        );
+    }
+    assert_eq!((value(&life, 0), best(&life)), (Some(2.0), None));
+    learned.extend(tell_value(&mut life, 0, None, 2.5).0);
+    assert_eq!((value(&life, 0), best(&life)), (Some(2.5), Some((2.5, 0))));
+    // Worse on each: 1 / 8 after three.
+    let goes_on: Vec<bool> = [(1, 4.0), (2, 5.0), (3, 6.0)]
+        .into_iter()
+        .map(|(at, loss)| {
+            let (events, goes_on) = tell_value(&mut life, 1, Some(at), loss);
+            learned.extend(events);
+            goes_on
+        })
+        .collect();
+    assert_eq!(goes_on, [true, true, false]);
+    let pruned = life.cluster.trial(life.given[1].0).unwrap().into_owned();
+    assert_eq!(
+        (pruned.state, pruned.value),
+        (TrialState::Pruned, Some(5.0))
+    );
+    assert!(
+        pruned
+            .reason
+            .unwrap()
+            .contains("worse than trial 0 on 3 instances")
+    );
+    let ended = |number, ending| Event::Ended { number, ending };
+    let seen = |number, at, value| Event::Observed { number, at, value };
+    let expected = [
+        seen(0, 4, 2.5),
+        ended(0, Ending::Completed),
+        seen(1, 3, 5.0),
+        ended(1, Ending::Pruned),
+    ];
+    assert_eq!(learned, expected);
+    // A sampler that is built anew sees the same.
+    let sweep = life.cluster.sweep(SWEEP).unwrap();
+    let again = bonfire_domain::suggest::events(sweep)
+        .into_iter()
+        .map(|(_, event)| event);
+    let again: Vec<Event> = again
+        .filter(|e| !matches!(e, Event::Created { .. }))
+        .collect();
+    assert_eq!(again, expected);
+}
+
+#[test]
+fn a_trial_on_a_plateau_is_completed_with_its_best_value() {
+    let mut life = three_given("{ kind: plateau, patience: 2 }");
+    for (at, loss, expected) in [
+        (1, 3.0, true),
+        (2, 1.0, true),
+        (3, 1.5, true),
+        (4, 1.0, false),
+    ] {
+        assert_eq!(
+            tell_value(&mut life, 0, Some(at), loss).1,
+            expected,
+            "at {at}"
+        );
+    }
+    let trial = life.cluster.trial(life.given[0].0).unwrap().into_owned();
+    assert_eq!(
+        (trial.state, trial.value),
+        (TrialState::Completed, Some(1.0))
+    );
+    assert!(trial.reason.unwrap().contains("has converged"));
+    // An asker that did not hear it hears it again.
+    assert!(!tell_value(&mut life, 0, Some(5), 0.5).1);
 }

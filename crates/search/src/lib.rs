@@ -25,7 +25,7 @@ pub use event::{Ending, Event, Suggestion};
 pub use goal::Goal;
 pub use sampler::{GRID_MAX, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind};
 pub use scheduler::{
-    Promotion, RungPlan, Scheduler, SchedulerError, SchedulerKind, StopReason, Verdict,
+    Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind, StopReason, Verdict,
 };
 pub use space::{
     Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError, SpaceProblem, VALUES_MAX,

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::{
-    Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Scheduler,
-    SchedulerKind, Space, Suggestion, Value, Verdict,
+    Assignment, Condition, Ending, Event, Goal, Parameter, Range, RealSetting, Sampler,
+    SamplerKind, Scheduler, SchedulerKind, Space, Suggestion, Value, Verdict,
 };
 
 fn any_range() -> impl Strategy<Value = Range> {
@@ -156,6 +156,17 @@ fn any_scheduler() -> impl Strategy<Value = Scheduler> {
         Just(SchedulerKind::None),
         (0u64..4, 0u32..4).prop_map(|(min, startup)| SchedulerKind::Median { min, startup }),
         (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Asha { min, max: 9, eta }),
+        (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Hyperband { min, max: 9, eta }),
+        (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Pasha { min, max: 9, eta }),
+        (1u32..100, 1u32..4).prop_map(|(percent, startup)| SchedulerKind::Wilcoxon {
+            threshold: RealSetting::new(f64::from(percent) / 100.0),
+            startup,
+        }),
+        (0u64..4, 1u64..4, 0.0f64..2.0).prop_map(|(min, patience, delta)| SchedulerKind::Plateau {
+            min,
+            patience,
+            delta: RealSetting::new(delta),
+        }),
     ];
     (kind, goal).prop_map(|(kind, goal)| Scheduler::new(kind, goal, 9).unwrap())
 }

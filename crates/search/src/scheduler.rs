@@ -5,28 +5,28 @@
 //! are equal.
 
 mod asha;
+mod hyperband;
+mod kind;
 mod median;
+mod pasha;
+mod plateau;
 mod rung;
-
-use std::fmt;
+mod signed_rank;
+mod stop;
+mod wilcoxon;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Event, Goal};
 use asha::Asha;
+use hyperband::Hyperband;
 use median::Median;
+use pasha::Pasha;
+use plateau::Plateau;
+use wilcoxon::Wilcoxon;
 
-/// The way to stop early. All units are the sweep's (epochs or steps).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum SchedulerKind {
-    /// Every trial trains its whole budget.
-    None,
-    /// The median stopping rule, from `min` units of a trial on and once `startup` trials have completed.
-    Median { min: u64, startup: u32 },
-    /// Asynchronous successive halving: rungs at `min`, `min * eta`, ... and `max`; the best `1 / eta` of a rung go on.
-    /// A trial that passes every rung ends at `max`.
-    Asha { min: u64, max: u64, eta: u32 },
-}
+pub use kind::{RealSetting, SchedulerError, SchedulerKind};
+pub use stop::StopReason;
 
 /// What a trial does after a value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,35 +37,8 @@ pub enum Verdict {
     Pause,
     /// End as pruned.
     Stop { reason: StopReason },
-}
-
-/// Why a trial was stopped.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum StopReason {
-    /// At `at` units its best value (`None`: no number yet) was worse than the median of the running averages of the
-    /// `trials` completed trials that had reported by then.
-    WorseThanMedian {
-        at: u64,
-        best: Option<f64>,
-        median: f64,
-        trials: u32,
-    },
-}
-
-impl fmt::Display for StopReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StopReason::WorseThanMedian {
-            at,
-            best,
-            median,
-            trials,
-        } = self;
-        match best {
-            Some(best) => write!(f, "its best value at {at}, {best}, is worse than ")?,
-            None => write!(f, "it has no number by {at}, which is worse than ")?,
-        }
-        write!(f, "{median}, the median of {trials} completed trials")
-    }
+    /// End as completed, before the budget is used up.
+    Finish { reason: StopReason },
 }
 
 /// A paused trial that may go on, and how far.
@@ -82,21 +55,6 @@ pub struct RungPlan {
     pub trials: u32,
 }
 
-/// Settings a scheduler cannot work with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum SchedulerError {
-    #[error("a trial's budget is 0 units, it must be at least 1")]
-    BudgetZero,
-    #[error("min is 0, it must be at least 1")]
-    MinZero,
-    #[error("min {min} is above max {max}")]
-    MinAboveMax { min: u64, max: u64 },
-    #[error("max {max} is above {budget}, which is as far as a trial trains")]
-    MaxAboveBudget { max: u64, budget: u64 },
-    #[error("eta is {eta}, it must be at least 2")]
-    EtaBelowTwo { eta: u32 },
-}
-
 /// Early stopping in progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scheduler {
@@ -111,6 +69,10 @@ enum State {
     None,
     Median(Median),
     Asha(Asha),
+    Hyperband(Hyperband),
+    Pasha(Pasha),
+    Wilcoxon(Wilcoxon),
+    Plateau(Plateau),
 }
 
 impl Scheduler {
@@ -119,18 +81,25 @@ impl Scheduler {
     /// # Errors
     /// [`SchedulerError`], the first one found.
     pub fn new(kind: SchedulerKind, goal: Goal, budget: u64) -> Result<Scheduler, SchedulerError> {
-        if budget == 0 {
-            return Err(SchedulerError::BudgetZero);
-        }
+        kind.check(budget)?;
         let state = match kind {
             SchedulerKind::None => State::None,
             SchedulerKind::Median { min, startup } => {
                 State::Median(Median::new(goal, min, startup))
             }
-            SchedulerKind::Asha { min, max, eta } => {
-                check_rungs(min, max, eta, budget)?;
-                State::Asha(Asha::new(goal, min, max, eta))
+            SchedulerKind::Asha { min, max, eta } => State::Asha(Asha::new(goal, min, max, eta)),
+            SchedulerKind::Hyperband { min, max, eta } => {
+                State::Hyperband(Hyperband::new(goal, min, max, eta))
             }
+            SchedulerKind::Pasha { min, max, eta } => State::Pasha(Pasha::new(goal, min, max, eta)),
+            SchedulerKind::Wilcoxon { threshold, startup } => {
+                State::Wilcoxon(Wilcoxon::new(goal, threshold.get(), startup))
+            }
+            SchedulerKind::Plateau {
+                min,
+                patience,
+                delta,
+            } => State::Plateau(Plateau::new(goal, min, patience, delta.get())),
         };
         Ok(Scheduler {
             kind,
@@ -140,19 +109,25 @@ impl Scheduler {
         })
     }
 
-    /// How far a new trial trains before it must ask.
-    pub fn first_until(&self) -> u64 {
+    /// How far a new trial trains before it must ask. Under Hyperband it depends on the bracket, which follows from the
+    /// number.
+    pub fn first_until(&self, number: u32) -> u64 {
         match &self.state {
-            State::None | State::Median(_) => self.budget,
+            State::None | State::Median(_) | State::Wilcoxon(_) | State::Plateau(_) => self.budget,
             State::Asha(asha) => asha.target(0),
+            State::Hyperband(hyperband) => hyperband.first_until(number),
+            State::Pasha(pasha) => pasha.target(0),
         }
     }
 
-    /// Where trials are compared and paused, ascending. Only ASHA has rungs; its last is `max`.
+    /// Where trials are compared and paused, ascending; Hyperband's are those of all brackets. The last is `max`. Empty for
+    /// schedulers without rungs.
     pub fn rungs(&self) -> Vec<u64> {
         match &self.state {
-            State::None | State::Median(_) => Vec::new(),
+            State::None | State::Median(_) | State::Wilcoxon(_) | State::Plateau(_) => Vec::new(),
             State::Asha(asha) => asha.targets().to_vec(),
+            State::Hyperband(hyperband) => hyperband.targets().to_vec(),
+            State::Pasha(pasha) => pasha.targets().to_vec(),
         }
     }
 
@@ -166,6 +141,10 @@ impl Scheduler {
             State::None => Verdict::Continue,
             State::Median(median) => median.observe(event, self.budget),
             State::Asha(asha) => asha.observe(event),
+            State::Hyperband(hyperband) => hyperband.observe(event),
+            State::Pasha(pasha) => pasha.observe(event),
+            State::Wilcoxon(wilcoxon) => wilcoxon.observe(event),
+            State::Plateau(plateau) => plateau.observe(event, self.budget),
         }
     }
 
@@ -176,8 +155,10 @@ impl Scheduler {
     /// <https://arxiv.org/abs/1810.05934>.
     pub fn promotable(&self) -> Option<Promotion> {
         match &self.state {
-            State::None | State::Median(_) => None,
+            State::None | State::Median(_) | State::Wilcoxon(_) | State::Plateau(_) => None,
             State::Asha(asha) => asha.promotable(),
+            State::Hyperband(hyperband) => hyperband.promotable(),
+            State::Pasha(pasha) => pasha.promotable(),
         }
     }
 
@@ -185,8 +166,10 @@ impl Scheduler {
     /// more).
     pub fn promoted(&mut self, number: u32) -> Option<u64> {
         match &mut self.state {
-            State::None | State::Median(_) => None,
+            State::None | State::Median(_) | State::Wilcoxon(_) | State::Plateau(_) => None,
             State::Asha(asha) => asha.promote(number),
+            State::Hyperband(hyperband) => hyperband.promote(number),
+            State::Pasha(pasha) => pasha.promote(number),
         }
     }
 
@@ -197,18 +180,27 @@ impl Scheduler {
             State::None => Some(self.budget),
             State::Median(median) => median.is_live(number).then_some(self.budget),
             State::Asha(asha) => asha.until(number),
+            State::Hyperband(hyperband) => hyperband.until(number),
+            State::Pasha(pasha) => pasha.until(number),
+            State::Wilcoxon(wilcoxon) => wilcoxon.is_live(number).then_some(self.budget),
+            State::Plateau(plateau) => plateau.is_live(number).then_some(self.budget),
         }
     }
 
     /// The expected number of trials on each rung, out of that many configurations. ASHA may promote a few more, because
-    /// it decides before all values are in.
+    /// it decides before all values are in. PASHA's is the most it may need. What median, Wilcoxon and plateau stop save
+    /// cannot be foreseen.
     pub fn plan(&self, trials: u32) -> Vec<RungPlan> {
         match &self.state {
-            State::None | State::Median(_) => vec![RungPlan {
-                until: self.budget,
-                trials,
-            }],
+            State::None | State::Median(_) | State::Wilcoxon(_) | State::Plateau(_) => {
+                vec![RungPlan {
+                    until: self.budget,
+                    trials,
+                }]
+            }
             State::Asha(asha) => asha.plan(trials),
+            State::Hyperband(hyperband) => hyperband.plan(trials),
+            State::Pasha(pasha) => pasha.plan(trials),
         }
     }
 
@@ -219,20 +211,4 @@ impl Scheduler {
     pub fn goal(&self) -> Goal {
         self.goal
     }
-}
-
-fn check_rungs(min: u64, max: u64, eta: u32, budget: u64) -> Result<(), SchedulerError> {
-    if min == 0 {
-        return Err(SchedulerError::MinZero);
-    }
-    if min > max {
-        return Err(SchedulerError::MinAboveMax { min, max });
-    }
-    if max > budget {
-        return Err(SchedulerError::MaxAboveBudget { max, budget });
-    }
-    if eta < 2 {
-        return Err(SchedulerError::EtaBelowTwo { eta });
-    }
-    Ok(())
 }

@@ -128,6 +128,9 @@ impl TableFleet {
     ) -> Result<TableFleet, Vec<TableProblem>> {
         let search = spec.search.as_ref();
         let space = &search.ok_or_else(|| vec![TableProblem::NoSearch])?.space;
+        if spec.averages() && names.curve.is_none() {
+            return Err(vec![TableProblem::NoInstances]);
+        }
         let table = Table::new(columns, names, space)?;
         let trainer = Trainer::new(spec, table, setting.mtbf_ms.is_some());
         let config = LeaderConfig {

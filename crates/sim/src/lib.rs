@@ -20,6 +20,6 @@ pub use fleet::{
     WORKERS_MAX,
 };
 pub use machine::ClusterMachine;
-pub use scenario::{Faults, PlantedBug, Scenario};
+pub use scenario::{Faults, PlantedBug, Scenario, plain_spec, scheduled_spec};
 pub use table::{Cell, Column, Columns, TableProblem};
 pub use world::{Report, Violation, run};

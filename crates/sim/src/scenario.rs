@@ -111,6 +111,11 @@ pub fn asha_spec(trials: u32) -> String {
     )
 }
 
+/// No-op trials under another scheduler, such as `hyperband, min: 1, max: 9`.
+pub fn scheduled_spec(scheduler: &str, trials: u32) -> String {
+    asha_spec(trials).replace("asha, min: 1, max: 9, eta: 3", scheduler)
+}
+
 /// A sweep without a scheduler, whose slots hold trials ahead.
 pub fn plain_spec(trials: u32) -> String {
     format!(

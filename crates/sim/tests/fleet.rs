@@ -3,7 +3,7 @@
 //! Checked on the way and at rest: I1, I3, I4, I5, I6, I9, I10, I11, I13, I15, I16.
 #![allow(clippy::unwrap_used)]
 
-use bonfire_sim::{Faults, PlantedBug, Scenario, run};
+use bonfire_sim::{Faults, PlantedBug, Scenario, plain_spec, run, scheduled_spec};
 
 /// Seeds of the short form; `BONFIRE_SIM_SEEDS=first..last` runs others.
 fn seeds() -> std::ops::Range<u64> {
@@ -41,6 +41,27 @@ fn rough_schedules_break_nothing() {
         }
     }
     assert!(crashes > 0, "the weather was never rough");
+}
+
+/// Each of the other schedulers, in the same weather.
+#[test]
+fn every_scheduler_stands_rough_schedules() {
+    for (scheduler, first) in [
+        ("hyperband, min: 1, max: 9, eta: 3", 0),
+        ("pasha, min: 1, max: 9, eta: 2", 30),
+        ("plateau, patience: 2, delta: 0.1", 60),
+        ("median, startup: 2", 90),
+    ] {
+        for seed in first..first + 30 {
+            let scenario = Scenario {
+                specs: vec![scheduled_spec(scheduler, 18), plain_spec(6)],
+                ..Scenario::rough(seed)
+            };
+            if let Err(violation) = run(&scenario) {
+                panic!("{scheduler}: {violation}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -89,6 +89,76 @@ const PLAIN: &str = "  sampler: { kind: random, seed: 3 }\n  limit: { trials: 60
 const ASHA: &str = "  sampler: { kind: sobol, seed: 3 }\n  scheduler: { kind: asha, min: 1, max: 9, eta: 3 }\n  limit: { trials: 60 }\n";
 const MEDIAN: &str = "  sampler: { kind: sobol, seed: 3 }\n  scheduler: { kind: median, startup: 5 }\n  limit: { trials: 60 }\n";
 
+const HYPERBAND: &str = "  sampler: { kind: sobol, seed: 3 }\n  scheduler: { kind: hyperband, min: 1, max: 9, eta: 3 }\n  limit: { trials: 60 }\n";
+const PASHA: &str = "  sampler: { kind: sobol, seed: 3 }\n  scheduler: { kind: pasha, min: 1, max: 9, eta: 2 }\n  limit: { trials: 60 }\n";
+const PLATEAU: &str = "  sampler: { kind: sobol, seed: 3 }\n  scheduler: { kind: plateau, patience: 2, delta: 20 }\n  limit: { trials: 60 }\n";
+const WILCOXON: &str =
+    "  sampler: { kind: tpe, seed: 3 }\n  scheduler: { kind: wilcoxon }\n  limit: { trials: 60 }\n";
+
+/// With failing workers: trials by state and the epochs they got to.
+fn states(search: &str, curve: Option<&str>) -> BTreeMap<(String, u64), u32> {
+    let setting = FleetSetting {
+        workers: 8,
+        seed: 5,
+        mtbf_ms: Some(900_000),
+    };
+    let spec = spec("minimize", search);
+    let document = simulate(&spec, &names("loss", curve), setting);
+    assert_eq!(document, simulate(&spec, &names("loss", curve), setting));
+    assert_eq!(document.sweep.state, "completed");
+    assert_eq!(document.sweep.trials.len(), 60);
+    assert!(document.workers_lost > 0);
+    let mut states = BTreeMap::new();
+    for trial in document.sweep.trials {
+        *states.entry((trial.state, trial.epochs)).or_insert(0) += 1;
+    }
+    states
+}
+
+#[test]
+fn hyperband_begins_at_every_rung() {
+    let states = states(HYPERBAND, None);
+    let completed = states[&("completed".to_owned(), 9)];
+    // Of 60 trials 10 or 11 begin at the top, and of each other bracket some get there.
+    assert!((14..=30).contains(&completed), "{states:?}");
+    assert!(states[&("pruned".to_owned(), 1)] > 10, "{states:?}");
+    assert!(states[&("pruned".to_owned(), 3)] > 5, "{states:?}");
+}
+
+#[test]
+fn pasha_leaves_the_upper_rungs_shut_where_the_ranking_stands() {
+    // Curves that are the bowl plus the same for all: nobody overtakes anybody.
+    let states = states(PASHA, Some("history"));
+    let epochs: Vec<u64> = states.keys().map(|(_, epochs)| *epochs).collect();
+    assert_eq!(epochs, [1, 2], "{states:?}");
+}
+
+#[test]
+fn a_trial_on_a_plateau_is_complete() {
+    let states = states(PLATEAU, Some("history"));
+    // 100 / u falls by less than 20 from u = 3 on.
+    assert!(
+        states
+            .keys()
+            .all(|(state, epochs)| state == "completed" && *epochs < 9),
+        "{states:?}"
+    );
+}
+
+#[test]
+fn wilcoxon_stops_what_is_worse_on_each_instance() {
+    let states = states(WILCOXON, Some("history"));
+    assert!(states[&("pruned".to_owned(), 4)] > 20, "{states:?}");
+    assert!(
+        states.contains_key(&("completed".to_owned(), 9)),
+        "{states:?}"
+    );
+    let spec = spec("minimize", WILCOXON);
+    let refused = TableFleet::new(&spec, &columns(), &names("loss", None), fleet(1));
+    let problems = refused.err().unwrap();
+    assert!(problems[0].to_string().contains("--curve"), "{problems:?}");
+}
+
 #[test]
 fn a_trial_has_the_value_and_the_time_of_its_row() {
     let document = simulate(&spec("minimize", PLAIN), &names("loss", None), fleet(1));

@@ -192,12 +192,20 @@ impl Cluster {
                     number: id.number,
                     ending,
                 };
+                let whole = sweep.learn_mean(id.number, next);
+                let reached = whole.as_ref().map(|(_, value)| *value);
+                effects.extend(whole.map(|(effect, _)| effect));
                 sweep.scheduler.observe(&event);
                 effects.push(Effect::Learned {
                     sweep: id.sweep,
                     event,
                 });
                 effects.push(Effect::TrialEnded { trial: id });
+                if let Some(value) = reached
+                    && next == TrialState::Completed
+                {
+                    effects.extend(self.stop_if_reached(id, value, at));
+                }
                 effects.extend(self.after_end(id, at));
             }
             None if next == TrialState::Pending => {
@@ -225,7 +233,13 @@ impl Cluster {
             return TrialState::Failed;
         };
         match &trial.wish {
-            Some(Wish::Prune { .. } | Wish::Cancel | Wish::CancelSaved | Wish::Limit) => {
+            Some(
+                Wish::Prune { .. }
+                | Wish::Converge { .. }
+                | Wish::Cancel
+                | Wish::CancelSaved
+                | Wish::Limit,
+            ) => {
                 return stopped_state(trial);
             }
             Some(Wish::Yield) | None => {}
@@ -289,6 +303,7 @@ fn sweep_reached(trial: &Trial, top: u64) -> TrialState {
 fn stopped_state(trial: &Trial) -> TrialState {
     match &trial.wish {
         Some(Wish::Prune { .. }) => TrialState::Pruned,
+        Some(Wish::Converge { .. }) => TrialState::Completed,
         Some(Wish::Limit) if trial.value.is_some() => TrialState::Pruned,
         Some(Wish::Yield) => TrialState::Pending,
         Some(Wish::Limit | Wish::Cancel | Wish::CancelSaved) | None => TrialState::Cancelled,

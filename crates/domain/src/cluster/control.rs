@@ -195,6 +195,7 @@ impl Cluster {
         let sweep = self.sweep_mut(id.sweep)?;
         let budget = sweep.spec.budget();
         let external = sweep.spec.is_external();
+        let averages = sweep.spec.averages();
         let trial = sweep.live_mut(id.number)?;
         match (action, trial.state) {
             (TrialAction::Stop, TrialState::Running) if !external => {
@@ -216,6 +217,11 @@ impl Cluster {
                 trial.reason = Some("stopped by a user".to_owned());
                 Ok(self.settle(index, id, TrialState::Cancelled, at))
             }
+            // Its sampler has learnt its mean, and would learn another.
+            (TrialAction::Resume, TrialState::Pruned) if averages => Err(Refusal::NotFrom {
+                state: TrialState::Pruned.name().to_owned(),
+                action: "resume, because its mean is what the search went on with,".to_owned(),
+            }),
             (
                 TrialAction::Resume,
                 TrialState::Failed

@@ -120,7 +120,7 @@ impl Cluster {
         let stopped = matches!(
             trial.state,
             TrialState::Paused | TrialState::Pruned | TrialState::Cancelled
-        );
+        ) || (trial.state == TrialState::Completed && trial.reason.is_some()); // by its scheduler
         match (told, trial.state) {
             (Told::Value { value }, TrialState::Running) => {
                 let last = trial.observations.last();
@@ -137,7 +137,19 @@ impl Cluster {
                     ),
                 };
                 let mut effects = Vec::new();
-                if let Some(unit) = unit {
+                if sweep.spec.averages() {
+                    // No instance: what the asker makes of all of them.
+                    let trial = sweep.live_mut(id.number)?;
+                    if let Some(unit) = unit {
+                        trial.observations.push(Observation {
+                            index,
+                            step: unit,
+                            epoch: unit,
+                            value,
+                        });
+                    }
+                    trial.value = Some(value);
+                } else if let Some(unit) = unit {
                     effects.extend(sweep.take_told(index, id, unit, value).0);
                 }
                 sweep
@@ -185,6 +197,7 @@ impl Cluster {
         let (mut effects, verdict) = sweep.take_told(index, id, unit, value);
         // One that a user resumed from a rung goes on to the end.
         let (until, budget) = (sweep.live_mut(id.number)?.until, sweep.spec.budget());
+        let averages = sweep.spec.averages();
         let rests = until < budget && unit >= until;
         let next = match verdict {
             Verdict::Continue => None,
@@ -206,11 +219,21 @@ impl Cluster {
                 trial.reason = Some(reason.to_string());
                 Some(TrialState::Pruned)
             }
+            Verdict::Finish { reason } => {
+                let trial = sweep.live_mut(id.number)?;
+                trial.end_record(at, AttemptEnd::Reached);
+                trial.reason = Some(reason.to_string());
+                Some(TrialState::Completed)
+            }
         };
         if let Some(next) = next {
             effects.extend(self.settle(index, id, next, at));
         }
-        let stopped = self.stop_if_reached(id, value, at);
+        let stopped = if averages {
+            Vec::new()
+        } else {
+            self.stop_if_reached(id, value, at)
+        };
         let proceed = next.is_none() && stopped.is_empty();
         effects.extend(stopped);
         effects.push(Effect::Told {
@@ -264,10 +287,11 @@ impl Sweep {
         unit: u64,
         value: f64,
     ) -> (Vec<Effect>, Verdict) {
-        let goal = self.spec.objective.goal;
+        let (goal, averages) = (self.spec.objective.goal, self.spec.averages());
         if let Some(trial) = self.live.get_mut(&id.number).map(std::sync::Arc::make_mut) {
             trial.observe(
                 goal,
+                averages,
                 Observation {
                     index,
                     step: unit,
@@ -282,6 +306,9 @@ impl Sweep {
             value,
         };
         let verdict = self.scheduler.observe(&event);
+        if averages {
+            return (vec![], verdict); // the mean is learnt at the trial's end
+        }
         self.consider(id.number, value);
         let sweep = id.sweep;
         (vec![Effect::Learned { sweep, event }], verdict)

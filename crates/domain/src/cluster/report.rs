@@ -90,14 +90,14 @@ impl Cluster {
         let Ok(sweep) = self.sweep_mut(id.sweep) else {
             return vec![];
         };
-        let goal = sweep.spec.objective.goal;
+        let (goal, averages) = (sweep.spec.objective.goal, sweep.spec.averages());
         let Ok(trial) = sweep.live_mut(id.number) else {
             return vec![];
         };
         if !trial.is_current(attempt) || trial.observations.iter().any(|o| o.step == seen.step) {
             return vec![];
         }
-        trial.observe(goal, seen);
+        trial.observe(goal, averages, seen);
         let event = Event::Observed {
             number: id.number,
             at: seen.epoch,
@@ -105,18 +105,36 @@ impl Cluster {
         };
         let place = trial.place;
         let verdict = sweep.scheduler.observe(&event);
-        sweep.consider(id.number, seen.value);
-        let mut effects = vec![Effect::Learned {
-            sweep: id.sweep,
-            event,
-        }];
-        if let (Verdict::Stop { reason }, Some(place)) = (verdict, place)
+        let mut effects = Vec::new();
+        // One instance says nothing of the whole: the mean is learnt at the trial's end.
+        if !averages {
+            sweep.consider(id.number, seen.value);
+            effects.push(Effect::Learned {
+                sweep: id.sweep,
+                event,
+            });
+        }
+        let wish = match verdict {
+            Verdict::Stop { reason } => Some((
+                Wish::Prune {
+                    reason: reason.to_string(),
+                },
+                reason,
+            )),
+            Verdict::Finish { reason } => Some((
+                Wish::Converge {
+                    reason: reason.to_string(),
+                },
+                reason,
+            )),
+            Verdict::Continue | Verdict::Pause => None,
+        };
+        if let (Some((wish, reason)), Some(place)) = (wish, place)
             && let Ok(trial) = sweep.live_mut(id.number)
             && matches!(trial.wish, None | Some(Wish::Yield))
         {
-            let reason = reason.to_string();
-            trial.reason = Some(reason.clone());
-            let save = trial.ask_to_end(Wish::Prune { reason });
+            trial.reason = Some(reason.to_string());
+            let save = trial.ask_to_end(wish);
             effects.push(Effect::Stop {
                 place,
                 trial: id,
@@ -124,7 +142,9 @@ impl Cluster {
                 save,
             });
         }
-        effects.extend(self.stop_if_reached(id, seen.value, at));
+        if !averages {
+            effects.extend(self.stop_if_reached(id, seen.value, at));
+        }
         effects
     }
 

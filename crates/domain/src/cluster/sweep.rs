@@ -248,6 +248,20 @@ impl Sweep {
         }
     }
 
+    /// What a trial whose values are of instances comes to at its end: the sampler learns its value then, and one that was
+    /// told to its end may be the best.
+    pub(crate) fn learn_mean(&mut self, number: u32, next: TrialState) -> Option<(Effect, f64)> {
+        if !self.spec.averages() || !matches!(next, TrialState::Completed | TrialState::Pruned) {
+            return None;
+        }
+        let (event, value) = self.live_trial(number)?.mean_event()?;
+        if next == TrialState::Completed {
+            self.consider(number, value);
+        }
+        let sweep = self.id;
+        Some((Effect::Learned { sweep, event }, value))
+    }
+
     /// Seals the lowest finished trials once a whole segment of them has gathered, and all of them when the sweep has ended.
     pub(crate) fn seal(&mut self) {
         let gathered = self.finished_live as usize;
@@ -369,7 +383,7 @@ impl Cluster {
                 parameters: parameters.clone(),
             };
             sweep.scheduler.observe(&event);
-            let until = sweep.scheduler.first_until();
+            let until = sweep.scheduler.first_until(number);
             sweep.add_trial(Trial::new(number, parameters, until, index));
             effects.push(Effect::Learned { sweep: id, event });
             effects.push(Effect::TrialCreated {

@@ -1,6 +1,6 @@
 //! One trial of a sweep: what it is, what it did, and the edges between its states.
 
-use bonfire_search::{Assignment, Ending, Goal};
+use bonfire_search::{Assignment, Ending, Event, Goal};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
@@ -92,12 +92,17 @@ pub enum Wish {
     Yield,
     /// As `Cancel`, after a last checkpoint.
     CancelSaved,
+    /// The scheduler says that it has converged: save, and be done.
+    Converge { reason: String },
 }
 
 impl Wish {
     /// Whether the attempt writes a last checkpoint.
     pub fn saves(&self) -> bool {
-        matches!(self, Wish::Yield | Wish::CancelSaved)
+        matches!(
+            self,
+            Wish::Yield | Wish::CancelSaved | Wish::Converge { .. }
+        )
     }
 
     /// How final it is: a wish takes the place only of one that is less so.
@@ -105,7 +110,7 @@ impl Wish {
         match self {
             Wish::Yield => 0,
             Wish::Limit => 1,
-            Wish::Prune { .. } => 2,
+            Wish::Prune { .. } | Wish::Converge { .. } => 2,
             Wish::CancelSaved => 3,
             Wish::Cancel => 4,
         }
@@ -152,7 +157,7 @@ pub struct Trial {
     pub created: LogIndex,
     pub observations: Vec<Observation>,
     pub ended: Option<LogIndex>,
-    /// Best objective so far.
+    /// Best objective so far; where values are results on instances, their mean, and in the end what was told last.
     pub value: Option<f64>,
     pub checkpoints: Vec<Checkpoint>,
     pub history: Vec<AttemptRecord>,
@@ -201,9 +206,16 @@ impl Trial {
         self.checkpoints.last()
     }
 
-    /// Records the objective at an evaluation.
-    pub(super) fn observe(&mut self, goal: Goal, seen: Observation) {
+    /// Records the objective at an evaluation. `averages`: evaluations are of instances, and the trial's value is the mean.
+    pub(super) fn observe(&mut self, goal: Goal, averages: bool, seen: Observation) {
         self.observations.push(seen);
+        if averages {
+            let values = || self.observations.iter().map(|o| o.value);
+            let count = values().filter(|v| v.is_finite()).count();
+            let sum: f64 = values().filter(|v| v.is_finite()).sum();
+            self.value = (count > 0).then_some(sum / count as f64);
+            return;
+        }
         if !seen.value.is_nan() && self.value.is_none_or(|best| goal.better(seen.value, best)) {
             self.value = Some(seen.value);
         }
@@ -220,6 +232,17 @@ impl Trial {
                 saves
             }
         }
+    }
+
+    /// What a sampler learns at the end of a trial whose values are of instances.
+    pub(crate) fn mean_event(&self) -> Option<(Event, f64)> {
+        let value = self.value?;
+        let event = Event::Observed {
+            number: self.number,
+            at: self.observations.len() as u64,
+            value,
+        };
+        Some((event, value))
     }
 
     /// Makes an attempt the current one.

@@ -1,6 +1,6 @@
 //! What a sweep will cost, from its spec alone.
 
-use bonfire_search::{RungPlan, SamplerKind, Scheduler, SchedulerKind};
+use bonfire_search::{RungPlan, SamplerKind, Scheduler};
 
 use crate::spec::{Millis, Spec};
 
@@ -22,7 +22,8 @@ pub struct Preview {
     pub time: Option<Millis>,
 }
 
-/// Counts trials and epochs. Median stopping cannot be foreseen: its plan is the full one.
+/// Counts trials and epochs. What median, Wilcoxon and plateau stop save cannot be foreseen: their plan is the full one.
+/// PASHA's is the most it may need, Hyperband's is summed over its brackets.
 pub fn preview(spec: &Spec) -> Preview {
     let budget = spec.budget();
     let Some(search) = &spec.search else {
@@ -52,7 +53,7 @@ pub fn preview(spec: &Spec) -> Preview {
     };
     let planned = u32::try_from(trials.unwrap_or(1)).unwrap_or(u32::MAX);
     // An external trial without rungs has no length.
-    let measured = !spec.is_external() || matches!(search.scheduler, SchedulerKind::Asha { .. });
+    let measured = !spec.is_external() || search.scheduler.max().is_some();
     let scheduler = Scheduler::new(search.scheduler, spec.objective.goal, budget);
     let rungs = scheduler.ok().filter(|_| measured);
     let rungs = rungs.map_or_else(Vec::new, |scheduler| scheduler.plan(planned));

@@ -476,6 +476,19 @@ fn previews_count_trials_and_epochs() {
         &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: asha }}, {x} }}"),
         (Some(9), Some(9 + 6 + 6), &[(1, 9), (3, 3), (9, 1)]),
     );
+    // Brackets of 9, 5 and 3 trials that begin at 1, 3 and 9.
+    check_preview(
+        &format!("{{ limit: {{ trials: 17 }}, scheduler: {{ kind: hyperband }}, {x} }}"),
+        (Some(17), Some(17 + 22 + 30), &[(1, 17), (3, 11), (9, 5)]),
+    );
+    check_preview(
+        &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: pasha }}, {x} }}"),
+        (Some(9), Some(9 + 6 + 6), &[(1, 9), (3, 3), (9, 1)]),
+    );
+    check_preview(
+        &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: plateau }}, {x} }}"),
+        (Some(9), Some(81), &[(9, 9)]),
+    );
     let single = preview(&spec_of("model: { kind: noop }"));
     assert_eq!((single.trials, single.epochs), (Some(1), Some(1)));
     let external = "trials: external\nsearch: { limit: { trials: 5 }, objective: { metric: m, goal: minimize }, parameters: { x: { min: 0, max: 9 } } }";

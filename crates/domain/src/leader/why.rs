@@ -40,7 +40,9 @@ impl Leader {
                 let on = trial.history.last().map_or("", |r| r.worker.as_str());
                 reasons.push(format!("attempt {} runs on {on}", trial.attempt.0));
                 match &trial.wish {
-                    Some(Wish::Prune { reason }) => reasons.push(format!("ends: {reason}")),
+                    Some(Wish::Prune { reason } | Wish::Converge { reason }) => {
+                        reasons.push(format!("ends: {reason}"))
+                    }
                     Some(Wish::Cancel | Wish::CancelSaved) => {
                         reasons.push("ends: cancelled".to_owned())
                     }

@@ -107,7 +107,7 @@ pub(super) fn resolve(spec: &Spec, name: &str) -> Result<(&'static Field, Option
             .collect();
         return Err(format!(
             "{kind} has no such field, it is for {}",
-            owners.join(" and ")
+            super::suggest::listed(&owners)
         ));
     };
     if !field.searchable {

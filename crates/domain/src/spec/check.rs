@@ -223,7 +223,7 @@ fn find_other_kind(root: &Node, path: &str, group: &str, at: super::problem::Pos
     } else {
         has
     };
-    let owners = owners.join(" and ");
+    let owners = suggest::listed(&owners);
     sink.push(at, path, format!("is for {owners}; {kind} has {has}{hint}"));
 }
 

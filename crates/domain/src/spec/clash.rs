@@ -235,21 +235,34 @@ fn find_in_training(spec: &Spec, found: &mut Vec<Clash>) {
         _ => {}
     }
     let epochs = spec.budget();
-    match spec.search.as_ref().map(|search| search.scheduler) {
-        Some(SchedulerKind::Asha { min, max, .. }) => {
-            if max > epochs {
-                let paths = ["search.scheduler.max", "train.epochs"];
-                push(&paths, format!("{max} is above train.epochs {epochs}"));
-            } else if min > max {
-                let paths = ["search.scheduler.min", "search.scheduler.max"];
-                push(&paths, format!("{min} is above max {max}"));
-            }
+    let Some(scheduler) = spec.search.as_ref().map(|search| search.scheduler) else {
+        return;
+    };
+    match (scheduler.min(), scheduler.max()) {
+        (_, Some(max)) if max > epochs => {
+            let paths = ["search.scheduler.max", "train.epochs"];
+            push(&paths, format!("{max} is above train.epochs {epochs}"));
         }
-        Some(SchedulerKind::Median { min, .. }) if min > epochs => {
+        (Some(min), Some(max)) if min > max => {
+            let paths = ["search.scheduler.min", "search.scheduler.max"];
+            push(&paths, format!("{min} is above max {max}"));
+        }
+        (Some(min), None) if min > epochs => {
             let paths = ["search.scheduler.min", "train.epochs"];
             push(&paths, format!("{min} is above train.epochs {epochs}"));
         }
         _ => {}
+    }
+    if let SchedulerKind::Plateau { patience, .. } = scheduler
+        && patience > epochs
+    {
+        let paths = ["search.scheduler.patience", "train.epochs"];
+        push(&paths, format!("{patience} is above train.epochs {epochs}"));
+    }
+    if scheduler.averages() && !spec.is_external() {
+        let message = "wilcoxon compares results on instances, such as folds, and what the fleet trains has epochs: it needs \
+                       trials: external, told with --at INSTANCE; median and plateau stop by epochs";
+        push(&["search.scheduler.kind", "trials"], message.to_owned());
     }
 }
 

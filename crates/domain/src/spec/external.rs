@@ -5,7 +5,7 @@ use super::field;
 use super::problem::Sink;
 use super::shape::Shape;
 use super::tree::{Content, Entry, Node, Scalar};
-use super::{Goal, Millis, ModelSpec, Objective, SchedulerKind, Spec, Task, Trials, defaults};
+use super::{Goal, Millis, ModelSpec, Objective, Spec, Task, Trials, defaults};
 
 /// Keys and groups that mean something for external trials.
 const KEYS: [&str; 8] = [
@@ -106,17 +106,18 @@ pub(super) fn find_missing(root: &Node, sink: &mut Sink) {
     if root.find("search.objective").is_none() {
         missing("search.objective", ": { metric: loss, goal: minimize }");
     }
-    let asha = root
-        .find("search.scheduler.kind")
-        .is_some_and(|node| matches!(&node.content, Content::Scalar(_, raw) if raw == "asha"));
-    if asha && root.find("search.scheduler.max").is_none() {
+    let rungs = root.find("search.scheduler.kind").is_some_and(|node| {
+        let has = |raw: &str| matches!(raw, "asha" | "hyperband" | "pasha");
+        matches!(&node.content, Content::Scalar(_, raw) if has(raw))
+    });
+    if rungs && root.find("search.scheduler.max").is_none() {
         missing("search.scheduler.max", ": the --at of the last rung");
     }
 }
 
 /// What follows from other fields: the length of a trial is that of its last rung, and some metrics say what is better.
 pub(super) fn complete(root: &Node, spec: &mut Spec, sink: &mut Sink) {
-    if let Some(SchedulerKind::Asha { max, .. }) = spec.search.as_ref().map(|s| s.scheduler) {
+    if let Some(max) = spec.search.as_ref().and_then(|s| s.scheduler.max()) {
         spec.train.epochs = u32::try_from(max).unwrap_or(u32::MAX);
     }
     let path = "search.objective.goal";

@@ -386,6 +386,13 @@ pub struct TrackingSpec {
 }
 
 impl Spec {
+    /// Whether values are results on instances (folds, seeds), and a trial's value is their mean.
+    pub fn averages(&self) -> bool {
+        self.search
+            .as_ref()
+            .is_some_and(|search| search.scheduler.averages())
+    }
+
     /// The canonical text: JSON with every default filled in. Equal specs give equal bytes.
     pub fn canonical(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

@@ -56,13 +56,17 @@ impl Asha {
             std::iter::successors(Some(min), |target| target.checked_mul(u64::from(eta)))
                 .take_while(|target| *target < max)
                 .collect();
-        let rungs = vec![Rung::default(); targets.len()];
         targets.push(max);
+        Asha::with_targets(goal, eta, targets)
+    }
+
+    /// Rungs at the targets, which ascend; at least one.
+    pub(super) fn with_targets(goal: Goal, eta: u32, targets: Vec<u64>) -> Asha {
         Asha {
             goal,
             eta,
+            rungs: vec![Rung::default(); targets.len().saturating_sub(1)],
             targets,
-            rungs,
             trials: BTreeMap::new(),
         }
     }
@@ -95,10 +99,16 @@ impl Asha {
     }
 
     pub(super) fn promotable(&self) -> Option<Promotion> {
+        self.promotable_below(self.rungs.len())
+    }
+
+    /// Of the lowest rungs alone, that many.
+    pub(super) fn promotable_below(&self, count: usize) -> Option<Promotion> {
         let (rung, best) = self
             .rungs
             .iter()
             .enumerate()
+            .take(count)
             .rev()
             .find_map(|(rung, entries)| entries.best_candidate().map(|best| (rung, best)))?;
         Some(Promotion {
@@ -121,6 +131,12 @@ impl Asha {
     pub(super) fn until(&self, number: u32) -> Option<u64> {
         let track = self.trials.get(&number)?;
         (!track.ended).then(|| self.target(track.rung))
+    }
+
+    /// The rung a trial trains to or waits at, and whether it waits there.
+    pub(super) fn rung_of(&self, number: u32) -> Option<(usize, bool)> {
+        let track = self.trials.get(&number)?;
+        Some((track.rung, track.waits.is_some()))
     }
 
     pub(super) fn plan(&self, trials: u32) -> Vec<RungPlan> {
@@ -203,7 +219,7 @@ mod tests {
             {
                 next += 1;
                 asha.observe(&created(number));
-                (number, asha.first_until())
+                (number, asha.first_until(number))
             } else {
                 break;
             };

@@ -90,13 +90,13 @@ impl Median {
         let Some(track) = self.enter(number) else {
             return Verdict::Continue;
         };
-        if let Some(reason) = &track.stopped {
-            let StopReason::WorseThanMedian { at: stopped_at, .. } = reason;
-            if at >= *stopped_at {
-                return Verdict::Stop {
-                    reason: reason.clone(),
-                };
-            }
+        if let Some(reason) = &track.stopped
+            && let StopReason::WorseThanMedian { at: stopped_at, .. } = reason
+            && at >= *stopped_at
+        {
+            return Verdict::Stop {
+                reason: reason.clone(),
+            };
         }
         let last = track.series.last().copied();
         if last.is_some_and(|(last, _)| at <= last) {
@@ -207,7 +207,7 @@ mod tests {
             Verdict::Stop {
                 reason: StopReason::WorseThanMedian { at, median, .. },
             } => Some((at, median)),
-            Verdict::Continue | Verdict::Pause => None,
+            _ => None,
         });
         assert_eq!(stop, expected);
     }

@@ -5,6 +5,10 @@
 pub enum TableProblem {
     #[error("the spec has no search, so that there is nothing to simulate")]
     NoSearch,
+    #[error(
+        "wilcoxon compares results on instances, which nobody can make up: name the column that lists them with --curve"
+    )]
+    NoInstances,
     #[error("no column {column} for the {what}; there are {known}")]
     NoColumn {
         what: &'static str,

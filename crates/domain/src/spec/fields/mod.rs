@@ -2,6 +2,7 @@
 
 mod data;
 mod model;
+mod scheduler;
 mod search;
 pub(super) mod top;
 mod train;
@@ -9,7 +10,7 @@ mod train;
 use super::field::Field;
 
 /// In the order of the product's page.
-pub(super) const TABLES: [&[Field]; 9] = [
+pub(super) const TABLES: [&[Field]; 11] = [
     top::HEAD,
     data::FIELDS,
     top::TASK,
@@ -18,6 +19,8 @@ pub(super) const TABLES: [&[Field]; 9] = [
     train::OPTIMIZER,
     train::TRAIN,
     search::FIELDS,
+    scheduler::FIELDS,
+    search::REST,
     top::TAIL,
 ];
 

@@ -2,14 +2,14 @@
 
 use super::super::field::Field;
 use super::super::shape::{Datum, Shape};
-use super::super::{Goal, Millis, SamplerKind, SchedulerKind, SearchSpec, Spec};
+use super::super::{Goal, Millis, SamplerKind, SearchSpec, Spec};
 
 /// Reads a part of the search; a spec of one trial prints none.
-fn of(spec: &Spec, read: impl Fn(&SearchSpec) -> Datum) -> Datum {
+pub(super) fn of(spec: &Spec, read: impl Fn(&SearchSpec) -> Datum) -> Datum {
     spec.search.as_ref().map_or(Datum::Absent, read)
 }
 
-fn with(spec: &mut Spec, write: impl FnOnce(&mut SearchSpec)) {
+pub(super) fn with(spec: &mut Spec, write: impl FnOnce(&mut SearchSpec)) {
     if let Some(search) = &mut spec.search {
         write(search);
     }
@@ -89,140 +89,10 @@ pub(in super::super) const FIELDS: &[Field] = &[
         |s| of(s, |search| Datum::of_u64(search.seed)),
         |s, v| with(s, |search| search.seed = v.u64()),
     ),
-    Field::new(
-        "search.scheduler.kind",
-        Shape::Choice {
-            words: &["none", "median", "asha"],
-            later: &[
-                "hyperband",
-                "bohb",
-                "pbt",
-                "successive_halving",
-                "freeze_thaw",
-            ],
-        },
-        "who stops trials early",
-        |s| {
-            of(s, |search| {
-                let name = match search.scheduler {
-                    SchedulerKind::None => "none",
-                    SchedulerKind::Median { .. } => "median",
-                    SchedulerKind::Asha { .. } => "asha",
-                };
-                Datum::Text(name.into())
-            })
-        },
-        |s, v| {
-            let max = s.budget();
-            with(s, |search| {
-                search.scheduler = match v.text() {
-                    "median" => SchedulerKind::Median { min: 1, startup: 5 },
-                    "asha" => SchedulerKind::Asha {
-                        min: 1,
-                        max,
-                        eta: 3,
-                    },
-                    _ => SchedulerKind::None,
-                }
-            })
-        },
-    ),
-    Field::new(
-        "search.scheduler.min",
-        Shape::whole(1, 1_000_000),
-        "epochs before a trial may be stopped (external: --at)",
-        |s| {
-            of(s, |search| match search.scheduler {
-                SchedulerKind::Asha { min, .. } | SchedulerKind::Median { min, .. } => {
-                    Datum::of_u64(min)
-                }
-                SchedulerKind::None => Datum::Absent,
-            })
-        },
-        |s, v| {
-            with(s, |search| {
-                if let SchedulerKind::Asha { min, .. } | SchedulerKind::Median { min, .. } =
-                    &mut search.scheduler
-                {
-                    *min = v.u64();
-                }
-            })
-        },
-    )
-    .of(&["median", "asha"]),
-    Field::new(
-        "search.scheduler.max",
-        Shape::whole(1, 1_000_000),
-        "epochs of the last rung; train.epochs by default (external: required)",
-        |s| {
-            of(s, |search| match search.scheduler {
-                SchedulerKind::Asha { max, .. } => Datum::of_u64(max),
-                _ => Datum::Absent,
-            })
-        },
-        |s, v| {
-            with(s, |search| {
-                if let SchedulerKind::Asha { max, .. } = &mut search.scheduler {
-                    *max = v.u64();
-                }
-            })
-        },
-    )
-    .of(&["asha"]),
-    Field::new(
-        "search.scheduler.eta",
-        Shape::whole(2, 1_000),
-        "one of this many goes on from a rung to the next",
-        |s| {
-            of(s, |search| match search.scheduler {
-                SchedulerKind::Asha { eta, .. } => Datum::Whole(eta.into()),
-                _ => Datum::Absent,
-            })
-        },
-        |s, v| {
-            with(s, |search| {
-                if let SchedulerKind::Asha { eta, .. } = &mut search.scheduler {
-                    *eta = v.u32();
-                }
-            })
-        },
-    )
-    .of(&["asha"]),
-    Field::new(
-        "search.scheduler.startup",
-        Shape::whole(1, 1_000_000),
-        "completed trials before the median counts",
-        |s| {
-            of(s, |search| match search.scheduler {
-                SchedulerKind::Median { startup, .. } => Datum::Whole(startup.into()),
-                _ => Datum::Absent,
-            })
-        },
-        |s, v| {
-            with(s, |search| {
-                if let SchedulerKind::Median { startup, .. } = &mut search.scheduler {
-                    *startup = v.u32();
-                }
-            })
-        },
-    )
-    .of(&["median"]),
-    Field::new(
-        "search.scheduler.unit",
-        Shape::Choice {
-            words: &["epoch"],
-            later: &["step", "steps", "second"],
-        },
-        "what min and max count",
-        |s| {
-            of(s, |search| match search.scheduler {
-                SchedulerKind::None => Datum::Absent,
-                _ => Datum::Text("epoch".into()),
-            })
-        },
-        |_, _| {},
-    )
-    .of(&["median", "asha"]),
+];
+
+/// What bounds the search, and its parameters.
+pub(in super::super) const REST: &[Field] = &[
     Field::new(
         "search.limit.trials",
         Shape::Or("none", &Shape::whole(1, 10_000_000)),
