@@ -19,6 +19,7 @@ pub(super) enum Choice {
     Spread,
     GaussianProcess,
     Parzen,
+    Evolution,
 }
 
 /// What `auto` takes for the trial of that number. `valued`: trials with a value; `running`: trials without one that
