@@ -359,7 +359,7 @@ prop_compose! {
             "",
             "search: { limit: { time: 90m }, objective: { metric: valid.loss, stop_at: -1e300 }, parameters: { optimizer.lr: { min: 1e-300, max: 1 } } }\n",
             "search: { sampler: { kind: grid, seed: 5 }, parameters: { train.seed: { values: [3, 1, 2] }, schedule.kind: { values: [step, cosine] }, schedule.factor: { values: [0.5], when: { schedule.kind: step } } } }\n",
-            "search: { limit: { trials: 7 }, scheduler: { kind: median, startup: 2 }, parameters: { optimizer.weight_decay: { values: [0, 0.5], ordered: false } } }\n",
+            "search: { sampler: { kind: cmaes }, limit: { trials: 7 }, scheduler: { kind: median, startup: 2 }, parameters: { optimizer.weight_decay: { values: [0, 0.5], ordered: false } } }\n",
             "search: { objective: { goal: maximize }, limit: { trials: 7 }, scheduler: { kind: asha, max: 9 }, parameters: { 'a b: #': { values: [no, '1', 1.0, ~x] }, b: { min: -3.0, max: 1, when: { 'a b: #': ['no', 1] } } } }\n",
         ]),
         rest in one_of(&["", "resources: { gpu: 0, priority: -5, memory: 1.5GiB, labels: { zone: 'yes', n: 007 } }\nlimits: { time: 1d, no_progress: none }\n", "tracking: { experiment: '- x', tags: { a: 'true', 'b c': '~', d: '' , e: '1e3' } }\nretry: { lost: 0 }\ncheckpoint: { every: never, keep: { best: 0 } }\n"]),

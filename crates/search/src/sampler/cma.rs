@@ -21,8 +21,10 @@ mod run;
 mod weights;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::Known;
@@ -30,9 +32,8 @@ use super::auto::STARTUP;
 use super::axes::{Axes, Axis, is_absent};
 use super::random::stream;
 use crate::space::unit;
-use crate::{Assignment, Range, Space};
+use crate::{Assignment, Range};
 use members::Members;
-use rand_chacha::rand_core::RngCore;
 use restart::{Plan, Regime, Restarts};
 use run::Run;
 
@@ -45,6 +46,8 @@ pub(super) struct Evolution {
     members: Members,
     restarts: Restarts,
     run: Option<Run>,
+    /// Points whose continuous parameters all lie at an end of their ranges, where alone such points repeat.
+    corners: BTreeSet<Vec<u64>>,
 }
 
 /// Which axes are drawn how.
@@ -141,6 +144,7 @@ impl Evolution {
         point: &[f64],
     ) {
         self.members.count();
+        self.corners.extend(corner(known, point));
         if let Some(run) = &self.run {
             let layout = Layout::of(known);
             let mut draws = Draws::new(known, run, &layout, number);
@@ -154,6 +158,19 @@ impl Evolution {
         }
     }
 
+    /// Whether the point is a corner that a trial has.
+    fn has_corner(&self, known: &Known<'_>, point: &Assignment) -> bool {
+        let point = known.axes.encode(known.space, point);
+        let Some(corner) = point.and_then(|point| self::corner(known, &point)) else {
+            return false;
+        };
+        let mut ahead = known
+            .ahead
+            .iter()
+            .filter_map(|point| self::corner(known, point));
+        self.corners.contains(&corner) || ahead.any(|other| other == corner)
+    }
+
     pub(super) fn report(&mut self, number: u32, has_value: bool) {
         self.members.report(number, has_value);
     }
@@ -163,7 +180,8 @@ impl Evolution {
     }
 }
 
-/// The first new one of the points drawn for a trial, or the last drawn; `None` before the first run.
+/// The first new one of the points drawn for a trial. Where there is none, the last drawn if that has a number, and `None`
+/// if it is a corner; `None` before the first run, too.
 pub(super) fn suggest(
     known: &Known<'_>,
     evolution: &Evolution,
@@ -173,14 +191,16 @@ pub(super) fn suggest(
     let run = evolution.run.as_ref()?;
     let layout = Layout::of(known);
     let mut draws = Draws::new(known, run, &layout, number);
-    let mut point = Assignment::new();
+    let mut taken = None;
     for attempt in 0..DRAWS {
-        point = decode(known, &draws.next(attempt));
-        if is_new(&point) {
-            break;
+        let point = decode(known, &draws.next(attempt));
+        if !is_new(&point) {
+            taken = Some(point);
+        } else if !evolution.has_corner(known, &point) {
+            return Some(point);
         }
     }
-    Some(point)
+    taken
 }
 
 /// The points drawn for one trial.
@@ -188,7 +208,6 @@ struct Draws<'a> {
     run: &'a Run,
     layout: &'a Layout,
     axes: &'a Axes,
-    space: &'a Space,
     stream: ChaCha8Rng,
 }
 
@@ -198,7 +217,6 @@ impl<'a> Draws<'a> {
             run,
             layout,
             axes: known.axes,
-            space: known.space,
             stream: stream(b"bonfire:cma-es:1", known.seed, u64::from(number)),
         }
     }
@@ -211,8 +229,6 @@ impl<'a> Draws<'a> {
         let widen = 1.0 + 0.25 * f64::from(attempt);
         let places = self.run.place(&normal, widen);
         for (place, i) in places.into_iter().zip(&self.layout.ordered) {
-            let is_real = is_continuous(&self.space.parameters()[*i].range);
-            let _ = is_real;
             latent[*i] = place;
         }
         for (c, (i, _)) in self.layout.categories.iter().enumerate() {
@@ -229,6 +245,26 @@ fn decode(known: &Known<'_>, latent: &[f64]) -> Assignment {
             Axis::Category { .. } => latent[i],
             axis => axis.coordinate(latent[i].clamp(0.0, 1.0)),
         })
+}
+
+/// What tells a point from others where all its continuous parameters lie at an end of their ranges; `None` elsewhere,
+/// and where it has none.
+fn corner(known: &Known<'_>, point: &[f64]) -> Option<Vec<u64>> {
+    const NEAR: f64 = 1e-12;
+    let mut continuous = 0;
+    let mut corner = Vec::with_capacity(point.len());
+    for (coordinate, parameter) in point.iter().zip(known.space.parameters()) {
+        let mut own = *coordinate;
+        if parameter.range.cardinality().is_none() && !is_absent(own) {
+            if own > NEAR && own < 1.0 - NEAR {
+                return None;
+            }
+            own = libm::round(own);
+            continuous += 1;
+        }
+        corner.push(own.to_bits());
+    }
+    (continuous > 0).then_some(corner)
 }
 
 /// Whether a range is drawn as it is: discrete ones of very many values, too.

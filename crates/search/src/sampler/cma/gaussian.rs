@@ -19,8 +19,8 @@ pub(super) const FULL_MAX: usize = 64;
 /// The eigenvalues may be that far apart; beyond, the distribution is degenerate.
 const CONDITION_MAX: f64 = 1e14;
 
-/// By so many standard deviations a mean may leave the range.
-static BEYOND_ENV: std::sync::OnceLock<f64> = std::sync::OnceLock::new();
+/// By so many standard deviations a mean may leave a continuous range: an optimum at its end is then drawn often.
+const BEYOND: f64 = 1.0;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Gaussian {
@@ -175,9 +175,7 @@ impl Gaussian {
             let unit = self.sigma * self.scale[j];
             mean[j] += unit * mean_step[j];
             if bounded(j) {
-                let beyond = *BEYOND_ENV
-                    .get_or_init(|| std::env::var("BEYOND").unwrap().parse().unwrap())
-                    * self.deviation(j);
+                let beyond = BEYOND * self.deviation(j);
                 mean[j] = mean[j].clamp(-beyond, 1.0 + beyond);
             }
             mean_step[j] = (mean[j] - self.mean[j]) / unit;

@@ -93,9 +93,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Takes in the best and worst loss of a generation. Gives whether the run has stopped to move: losses agree in all
-    /// digits, or none was better than the best for long.
-    pub(super) fn has_ended(&mut self, best: f64, worst: f64, n: usize, size: usize) -> bool {
+    /// Takes in the best and worst loss of a generation.
+    pub(super) fn learn(&mut self, best: f64, worst: f64, n: usize, size: usize) -> Motion {
         if self.best.is_none_or(|known| best < known) {
             self.best = Some(best);
             self.idle = 0;
@@ -104,14 +103,31 @@ impl Progress {
         }
         let generations = 10 + (30 * n).div_ceil(size.max(1));
         self.recent.push_back(best);
-        if self.recent.len() > generations {
+        while self.recent.len() > generations {
             self.recent.pop_front();
         }
         let low = self.recent.iter().copied().fold(best, f64::min);
         let high = self.recent.iter().copied().fold(worst, f64::max);
         let flat = high - low <= 1e-13 * low.abs().max(high.abs());
-        (flat && self.recent.len() == generations) || self.idle as usize >= 40 + 2 * generations
+        if flat && self.recent.len() == generations {
+            Motion::Flat
+        } else if self.idle as usize >= 40 + 2 * generations {
+            self.idle = 0;
+            Motion::Idle
+        } else {
+            Motion::Moving
+        }
     }
+}
+
+/// Whether a run still gets anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Motion {
+    Moving,
+    /// Losses agree in all digits.
+    Flat,
+    /// Losses differ, and for long none was better than the best; said once for each such time.
+    Idle,
 }
 
 #[cfg(test)]
@@ -151,18 +167,21 @@ mod tests {
         );
     }
 
-    /// After how many generations of those best losses a run of 2 dimensions ends.
+    /// When a run of 2 dimensions with those best losses first stops to move, and how.
     #[track_caller]
-    fn check(best: impl Fn(u32) -> f64, expected: Option<u32>) {
+    fn check(best: impl Fn(u32) -> f64, expected: Option<(u32, Motion)>) {
         let mut progress = Progress::default();
-        let end = (0..1_000).find(|i| progress.has_ended(best(*i), best(*i) + 0.0, 2, 6));
-        assert_eq!(end, expected);
+        let moved = (0..1_000).map(|i| (i, progress.learn(best(i), best(i), 2, 6)));
+        let stopped = moved
+            .into_iter()
+            .find(|(_, motion)| *motion != Motion::Moving);
+        assert_eq!(stopped, expected);
     }
 
     #[test]
     fn a_run_ends_when_nothing_moves() {
-        check(|_| 3.0, Some(19)); // 10 + 30 * 2 / 6 generations
-        check(|i| f64::from(i % 2), Some(80)); // and none better for 40 + 2 * 20
+        check(|_| 3.0, Some((19, Motion::Flat))); // 10 + 30 * 2 / 6 generations
+        check(|i| f64::from(i % 2), Some((80, Motion::Idle))); // none better for 40 + 2 * 20
         check(|i| -f64::from(i), None);
         check(|i| libm::pow(0.8, f64::from(i)), None);
     }

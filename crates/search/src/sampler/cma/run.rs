@@ -8,7 +8,7 @@ use super::gaussian::{Drawn, Gaussian};
 use super::margin::{Part, correct};
 use super::members::Member;
 use super::rate::Rates;
-use super::restart::{Plan, Progress, Regime};
+use super::restart::{Motion, Plan, Progress};
 use super::weights::Weights;
 use super::{Known, Layout, is_absent, is_continuous};
 use crate::Range;
@@ -18,7 +18,7 @@ use crate::sampler::random::stream;
 use crate::space::unit;
 
 /// The standard deviation at the start, as a share of the range.
-const WIDTH: f64 = 0.25;
+const WIDTH: f64 = 0.15;
 /// No coordinate is drawn wider.
 const WIDTH_MAX: f64 = 1.0;
 /// A run ends when every continuous coordinate has become that narrow.
@@ -60,13 +60,11 @@ impl Run {
         let mean: Vec<f64> = layout.ordered.iter().map(place).collect();
         let n = mean.len();
         let gaussian = (n > 0).then(|| Gaussian::new(mean, WIDTH * plan.width));
-        let slow = plan.regime == Regime::Small;
-        let rates = gaussian.as_ref().filter(|_| slow).map(Gaussian::rates);
         Run {
             plan,
             gaussian,
             categories: Categories::uniform(layout.categories.iter().map(|(_, count)| *count)),
-            rates,
+            rates: None,
             progress: Progress::default(),
             spent: 0,
             generation: 0,
@@ -153,11 +151,25 @@ impl Run {
             self.update(known, layout, &ranked);
         }
         let n = layout.ordered.len() + layout.categories.len();
-        let at_rest = best.is_finite() && self.progress.has_ended(best, worst, n, members.len());
+        let motion = if best.is_finite() {
+            self.progress.learn(best, worst, n, members.len())
+        } else {
+            Motion::Moving
+        };
+        let at_rest = match motion {
+            Motion::Moving => false,
+            Motion::Flat => true,
+            Motion::Idle if self.rates.is_some() => true,
+            Motion::Idle => {
+                self.rates = self.gaussian.as_ref().map(Gaussian::rates);
+                self.rates.is_none()
+            }
+        };
         let out_of_trials = self.plan.trials_max.is_some_and(|most| self.spent >= most);
         at_rest || out_of_trials || self.is_narrow(known, layout)
     }
 
+    /// `ranked`: members best first, and whether the present distribution drew them.
     fn update(&mut self, known: &Known<'_>, layout: &Layout, ranked: &[(&Member, bool)]) {
         let alpha = self.alpha(known, layout, ranked.len());
         let range = |j: usize| &known.space.parameters()[layout.ordered[j]].range;
