@@ -2,7 +2,9 @@
 
 pub mod ask;
 mod bbob;
+pub mod functions;
 mod known;
+mod optuna;
 pub mod parallel;
 mod peers;
 mod regret;
