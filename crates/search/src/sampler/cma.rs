@@ -18,6 +18,7 @@ mod members;
 mod rate;
 mod restart;
 mod run;
+mod shape;
 mod weights;
 
 use std::borrow::Cow;

@@ -1,20 +1,17 @@
 //! The normal distribution that ordered parameters are drawn from, and how a generation changes it.
 //!
 //! A place is `mean + sigma * scale * B D z`: `scale` belongs to the margin (see `margin.rs`) and is 1 for continuous
-//! parameters, B D is the root of the covariance. Beyond [`FULL_MAX`] dimensions the covariance is a diagonal.
+//! parameters, B D is the root of the covariance (see `shape.rs`).
 //!
-//! Sources: Hansen 2016 (<https://arxiv.org/abs/1604.00772>), with negative weights; Ros and Hansen 2008 for the diagonal;
-//! places that did not come from this distribution, because they were drawn before it was, count as injected ones of
-//! bounded length (Hansen 2011, <https://arxiv.org/abs/1110.4181>, equation 4).
+//! Sources: Hansen 2016 (<https://arxiv.org/abs/1604.00772>), with negative weights; places that did not come from this
+//! distribution, because they were drawn before it was, count as injected ones of bounded length (Hansen 2011,
+//! <https://arxiv.org/abs/1110.4181>, equation 4).
 
 use serde::{Deserialize, Serialize};
 
-use super::eigen::decompose;
 use super::rate::Rates;
+use super::shape::Shape;
 use super::weights::Weights;
-
-/// The most dimensions with correlations: of more, they take longer to learn than a sweep lasts.
-pub(super) const FULL_MAX: usize = 64;
 
 /// The eigenvalues may be that far apart; beyond, the distribution is degenerate.
 const CONDITION_MAX: f64 = 1e14;
@@ -33,21 +30,6 @@ pub(super) struct Gaussian {
     updates: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Shape {
-    Full {
-        covariance: Vec<f64>,
-        /// Eigenvectors, the columns of a matrix.
-        basis: Vec<f64>,
-        /// Roots of the eigenvalues.
-        roots: Vec<f64>,
-    },
-    Diagonal {
-        /// Standard deviations.
-        roots: Vec<f64>,
-    },
-}
-
 /// A place and whether it came from the present distribution.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drawn<'a> {
@@ -58,25 +40,11 @@ pub(super) struct Drawn<'a> {
 impl Gaussian {
     pub(super) fn new(mean: Vec<f64>, sigma: f64) -> Gaussian {
         let n = mean.len();
-        let shape = if n <= FULL_MAX {
-            let identity: Vec<f64> = (0..n * n)
-                .map(|i| f64::from(u8::from(i / n == i % n)))
-                .collect();
-            Shape::Full {
-                basis: identity.clone(),
-                covariance: identity,
-                roots: vec![1.0; n],
-            }
-        } else {
-            Shape::Diagonal {
-                roots: vec![1.0; n],
-            }
-        };
         Gaussian {
             mean,
             sigma,
             scale: vec![1.0; n],
-            shape,
+            shape: Shape::round(n),
             path_sigma: vec![0.0; n],
             path_c: vec![0.0; n],
             updates: 0,
@@ -85,10 +53,6 @@ impl Gaussian {
 
     pub(super) fn len(&self) -> usize {
         self.mean.len()
-    }
-
-    pub(super) fn is_diagonal(&self) -> bool {
-        matches!(self.shape, Shape::Diagonal { .. })
     }
 
     /// The place of standard normal numbers, `widen` times as far from the mean.
@@ -156,7 +120,7 @@ impl Gaussian {
         bounded: impl Fn(usize) -> bool,
     ) {
         let n = self.len();
-        let w = Weights::new(n, ranked.len(), self.is_diagonal());
+        let w = Weights::new(n, ranked.len(), self.shape.is_diagonal());
         self.updates += 1;
         // In units of the covariance, and of the identity.
         let bound = (n as f64).sqrt() + 2.0 * n as f64 / (n as f64 + 2.0);
@@ -269,160 +233,76 @@ impl Gaussian {
     }
 }
 
-impl Shape {
-    fn roots(&self) -> &[f64] {
-        match self {
-            Shape::Full { roots, .. } | Shape::Diagonal { roots } => roots,
-        }
-    }
-
-    /// B D z.
-    fn spread(&self, z: &[f64]) -> Vec<f64> {
-        match self {
-            Shape::Diagonal { roots } => roots.iter().zip(z).map(|(r, z)| r * z).collect(),
-            Shape::Full { basis, roots, .. } => {
-                let n = z.len();
-                let scaled: Vec<f64> = roots.iter().zip(z).map(|(r, z)| r * z).collect();
-                let row = |row: &[f64]| row.iter().zip(&scaled).map(|(b, s)| b * s).sum();
-                basis.chunks_exact(n).map(row).collect()
-            }
-        }
-    }
-
-    /// B D^-1 B^T y.
-    fn whiten(&self, y: &[f64]) -> Vec<f64> {
-        match self {
-            Shape::Diagonal { roots } => roots.iter().zip(y).map(|(r, y)| y / r).collect(),
-            Shape::Full { basis, roots, .. } => {
-                let n = y.len();
-                let mut turned = vec![0.0; n];
-                for (row, y) in basis.chunks_exact(n).zip(y) {
-                    for (sum, b) in turned.iter_mut().zip(row) {
-                        *sum += b * y;
-                    }
-                }
-                for (part, root) in turned.iter_mut().zip(roots) {
-                    *part /= root;
-                }
-                let row = |row: &[f64]| row.iter().zip(&turned).map(|(b, t)| b * t).sum();
-                basis.chunks_exact(n).map(row).collect()
-            }
-        }
-    }
-
-    fn deviation(&self, j: usize) -> f64 {
-        match self {
-            Shape::Diagonal { roots } => roots[j],
-            Shape::Full {
-                covariance, roots, ..
-            } => covariance[j * roots.len() + j].sqrt(),
-        }
-    }
-
-    /// The covariance: all of it, or its diagonal.
-    fn matrix(&self) -> Vec<f64> {
-        match self {
-            Shape::Diagonal { roots } => roots.iter().map(|root| root * root).collect(),
-            Shape::Full { covariance, .. } => covariance.clone(),
-        }
-    }
-
-    /// The covariance times `kept`, and the weighted squares of steps added to it.
-    fn changed(&self, kept: f64, parts: &[(f64, &[f64])]) -> Vec<f64> {
-        let mut matrix = self.matrix();
-        for entry in &mut matrix {
-            *entry *= kept;
-        }
-        for (weight, step) in parts {
-            match self {
-                Shape::Diagonal { .. } => {
-                    for (entry, step) in matrix.iter_mut().zip(*step) {
-                        *entry += weight * step * step;
-                    }
-                }
-                Shape::Full { .. } => {
-                    for (row, left) in matrix.chunks_exact_mut(step.len()).zip(*step) {
-                        for (entry, right) in row.iter_mut().zip(*step) {
-                            *entry += weight * (left * right);
-                        }
-                    }
-                }
-            }
-        }
-        matrix
-    }
-
-    /// Takes a covariance and derives the rest of it. One that is not positive leaves roots that are not, which
-    /// [`Gaussian::is_degenerate`] finds.
-    fn set(&mut self, matrix: Vec<f64>) {
-        match self {
-            Shape::Diagonal { roots } => {
-                for (root, entry) in roots.iter_mut().zip(&matrix) {
-                    *root = entry.sqrt();
-                }
-            }
-            Shape::Full {
-                covariance,
-                basis,
-                roots,
-            } => {
-                let n = roots.len();
-                match decompose(&matrix, n) {
-                    Some((values, vectors)) => {
-                        *roots = values.iter().map(|value| value.max(0.0).sqrt()).collect();
-                        *basis = vectors;
-                    }
-                    None => roots.fill(0.0),
-                }
-                *covariance = matrix;
-            }
-        }
-    }
-
-    /// C^-1/2 M C^-1/2; of a diagonal only that.
-    fn whiten_matrix(&self, matrix: &[f64]) -> Vec<f64> {
-        match self {
-            Shape::Diagonal { roots } => {
-                let entries = matrix.iter().zip(roots);
-                entries.map(|(entry, root)| entry / (root * root)).collect()
-            }
-            Shape::Full { roots, .. } => {
-                let n = roots.len();
-                let mut half = vec![0.0; n * n];
-                for (i, row) in matrix.chunks_exact(n).enumerate() {
-                    for (j, entry) in self.whiten(row).into_iter().enumerate() {
-                        half[j * n + i] = entry;
-                    }
-                }
-                let rows = half.chunks_exact(n);
-                rows.flat_map(|row| self.whiten(row)).collect()
-            }
-        }
-    }
-
-    /// Divides by the root of the determinant's share of one dimension, and gives that.
-    fn normalize(&mut self) -> f64 {
-        let n = self.roots().len() as f64;
-        let logs: f64 = self.roots().iter().map(|root| libm::log(*root)).sum();
-        let size = libm::exp(logs / n);
-        if !(size.is_finite() && size > 0.0) {
-            return 1.0;
-        }
-        match self {
-            Shape::Diagonal { roots } => roots.iter_mut().for_each(|root| *root /= size),
-            Shape::Full {
-                covariance, roots, ..
-            } => {
-                roots.iter_mut().for_each(|root| *root /= size);
-                covariance
-                    .iter_mut()
-                    .for_each(|entry| *entry /= size * size);
-            }
-        }
-        size
-    }
-}
-
 fn norm(vector: &[f64]) -> f64 {
     vector.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shape::FULL_MAX;
+    use super::*;
+
+    /// Ten generations towards the origin along a slope; the places are made up, and half of them are not its own.
+    fn learned(n: usize, rates: bool) -> Gaussian {
+        let mut gaussian = Gaussian::new(vec![0.5; n], 0.2);
+        let mut slow = rates.then(|| gaussian.rates());
+        for generation in 0..10 {
+            let place = |i: usize| {
+                let normal = |j: usize| libm::sin((generation * 97 + i * 31 + j * 7) as f64) * 1.4;
+                gaussian.place(&(0..n).map(normal).collect::<Vec<f64>>(), 1.0)
+            };
+            let mut places: Vec<Vec<f64>> = (0..8).map(place).collect();
+            let slope = |place: &[f64]| place.iter().sum::<f64>();
+            places.sort_by(|a, b| slope(a).total_cmp(&slope(b)));
+            let drawn = places.iter().enumerate();
+            let drawn = drawn.map(|(i, place)| Drawn {
+                place,
+                own: i % 2 == 0,
+            });
+            let drawn: Vec<Drawn<'_>> = drawn.collect();
+            gaussian.update(&drawn, slow.as_mut(), |_| true);
+        }
+        gaussian
+    }
+
+    #[track_caller]
+    fn check(n: usize, rates: bool) {
+        let mut gaussian = learned(n, rates);
+        assert!(!gaussian.is_degenerate());
+        assert_eq!(gaussian.shape.is_diagonal(), n > FULL_MAX);
+        assert!(gaussian.mean.iter().sum::<f64>() < 0.5 * n as f64);
+        // What is spread and whitened again is turned at most.
+        let z: Vec<f64> = (0..n).map(|j| libm::cos(j as f64)).collect();
+        let back = gaussian.shape.whiten(&gaussian.shape.spread(&z));
+        assert!((norm(&back) / norm(&z) - 1.0).abs() < 1e-9);
+        // Deviations are those of the covariance, and can be set and bounded.
+        let matrix = gaussian.shape.matrix();
+        let variance = matrix[if n > FULL_MAX { 1 } else { n + 1 }];
+        let expected = gaussian.sigma * variance.sqrt();
+        assert!((gaussian.deviation(1) / expected - 1.0).abs() < 1e-12);
+        gaussian.set(1, 0.25, 3.0);
+        assert!((gaussian.deviation(1) - 3.0).abs() < 1e-12);
+        gaussian.narrow(1.0);
+        assert!((gaussian.deviation(1) - 1.0).abs() < 1e-12);
+        assert_eq!(gaussian.mean[1], 0.25);
+    }
+
+    #[test]
+    fn generations_change_a_distribution_and_leave_it_one() {
+        check(2, false);
+        check(7, false);
+        check(7, true);
+        check(65, false);
+        check(65, true);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_degenerate() {
+        let mut gaussian = learned(3, false);
+        gaussian.mean[0] = f64::NAN;
+        assert!(gaussian.is_degenerate());
+        let mut gaussian = learned(3, false);
+        gaussian.shape.set(vec![-1.0; 9]);
+        assert!(gaussian.is_degenerate());
+    }
 }
