@@ -155,7 +155,10 @@ impl Sampler {
             seed,
             taken: Taken::default(),
             history: History::default(),
-            evolution: Evolution::default(),
+            evolution: match kind {
+                SamplerKind::Auto => Evolution::late(),
+                _ => Evolution::default(),
+            },
         })
     }
 
@@ -170,7 +173,7 @@ impl Sampler {
         if !self.looks_at_results() {
             return;
         }
-        let evolves = self.kind == SamplerKind::Cmaes;
+        let evolves = self.evolves();
         match event {
             Event::Created { number, parameters } => self.create(*number, parameters),
             Event::Observed { number, at, value } => {
@@ -192,7 +195,7 @@ impl Sampler {
         let Some(point) = self.axes.encode(&self.space, parameters) else {
             return;
         };
-        if self.kind == SamplerKind::Cmaes && !self.history.has(number) {
+        if self.evolves() && !self.history.has(number) {
             let known = Known {
                 space: &self.space,
                 axes: &self.axes,
@@ -205,6 +208,15 @@ impl Sampler {
             self.evolution.create(&known, number, parameters, &point);
         }
         self.history.create(number, point);
+    }
+
+    /// Whether CMA-ES makes suggestions, if only later on.
+    fn evolves(&self) -> bool {
+        match self.kind {
+            SamplerKind::Cmaes => true,
+            SamplerKind::Auto => self.axes.are_continuous(),
+            _ => false,
+        }
     }
 
     fn known(&self) -> Known<'_> {

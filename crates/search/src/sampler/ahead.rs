@@ -97,7 +97,10 @@ impl<'a> Batch<'a> {
             SamplerKind::Gp => Choice::GaussianProcess,
             SamplerKind::Tpe => Choice::Parzen,
             SamplerKind::Cmaes => Choice::Evolution,
-            _ => auto::choose(number, sampler.axes.len(), valued, running),
+            _ => {
+                let dimensions = sampler.axes.len();
+                auto::choose(number, dimensions, valued, running, sampler.evolves())
+            }
         };
         let shared: Known<'a> = sampler.known();
         let known = Known {

@@ -29,7 +29,7 @@ use rand_chacha::rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::Known;
-use super::auto::STARTUP;
+use super::auto::{MIXED, STARTUP};
 use super::axes::{Axes, Axis, is_absent};
 use super::random::stream;
 use crate::space::unit;
@@ -41,9 +41,14 @@ use run::Run;
 /// How often a trial is drawn when its point is not new, each time from a wider distribution.
 const DRAWS: u32 = 24;
 
+/// How wide a first run starts that starts late, as a share of the usual width.
+const LATE_WIDTH: f64 = 1.0 / 3.0;
+
 /// The search so far: nothing before the first trials have values, then one run after the other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Evolution {
+    /// Whether other samplers have searched before, so that the first run starts late, and near what they found.
+    late: bool,
     members: Members,
     restarts: Restarts,
     run: Option<Run>,
@@ -79,6 +84,13 @@ impl Layout {
 }
 
 impl Evolution {
+    pub(super) fn late() -> Evolution {
+        Evolution {
+            late: true,
+            ..Evolution::default()
+        }
+    }
+
     /// Takes in what has been reported; called before a trial is created.
     pub(super) fn advance(&mut self, known: &Known<'_>) {
         while self.step(known) {}
@@ -96,6 +108,7 @@ impl Evolution {
 
     fn is_due(&self, known: &Known<'_>) -> bool {
         match &self.run {
+            None if self.late => known.history.valued() > MIXED,
             None => known.history.valued() >= STARTUP,
             Some(run) => self.members.ready(known.history.running()) >= run.wants(known),
         }
@@ -110,7 +123,7 @@ impl Evolution {
             let plan = Plan {
                 regime: Regime::First,
                 size: weights::default_size(layout.ordered.len() + layout.categories.len()),
-                width: 1.0,
+                width: if self.late { LATE_WIDTH } else { 1.0 },
                 trials_max: None,
             };
             let best = known.history.best(known.goal).next();
