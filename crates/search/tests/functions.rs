@@ -171,5 +171,7 @@ fn parallel_workers_find_it_too() {
 /// Beyond 64 dimensions the covariance is a diagonal.
 #[test]
 fn many_dimensions_are_searched_along_the_axes() {
-    check(vec![REAL; 80], sphere, 1, 20_000);
+    let space = space(vec![REAL; 70]);
+    let found = trials(&space, sphere, 1, 1, 20_000);
+    assert!(found.is_some(), "more than 20,000");
 }

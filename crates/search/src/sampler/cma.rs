@@ -164,7 +164,8 @@ impl Evolution {
             let mut draws = Draws::new(known, run, &layout, number);
             let drawn = (0..DRAWS).find_map(|attempt| {
                 let latent = draws.next(attempt);
-                (decode(known, &latent) == *parameters).then_some(latent)
+                let same = is_near(known, &latent, point) && decode(known, &latent) == *parameters;
+                same.then_some(latent)
             });
             let own = drawn.is_some();
             let latent = drawn.unwrap_or_else(|| run.latent_of(known, &layout, point));
@@ -259,6 +260,16 @@ fn decode(known: &Known<'_>, latent: &[f64]) -> Assignment {
             Axis::Category { .. } => latent[i],
             axis => axis.coordinate(latent[i].clamp(0.0, 1.0)),
         })
+}
+
+/// Whether a point's continuous coordinates could be those drawn: cheaper than to make the point.
+fn is_near(known: &Known<'_>, latent: &[f64], point: &[f64]) -> bool {
+    let parameters = known.space.parameters().iter();
+    let mut coordinates = latent.iter().zip(point).zip(parameters);
+    coordinates.all(|((latent, own), parameter)| {
+        let is_free = parameter.range.cardinality().is_none() && !is_absent(*own);
+        !is_free || (latent.clamp(0.0, 1.0) - own).abs() < 1e-6
+    })
 }
 
 /// What tells a point from others where all its continuous parameters lie at an end of their ranges; `None` elsewhere,
