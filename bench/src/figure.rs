@@ -1,7 +1,7 @@
 //! Which figures there are, by group and id.
 
 use crate::row::Row;
-use crate::search::{ask, parallel, tables};
+use crate::search::{ask, functions, parallel, tables};
 use crate::{checkpoint, dispatch, footprint, tracker, training};
 
 /// How much is measured.
@@ -53,6 +53,11 @@ const FIGURES: &[Figure] = &[
         group: "search",
         id: "H1",
         measure: tables::regret,
+    },
+    Figure {
+        group: "search",
+        id: "H3",
+        measure: functions::areas,
     },
     Figure {
         group: "search",
@@ -123,7 +128,7 @@ mod tests {
         check(
             None,
             &[],
-            Ok(&["D1", "D3", "T1", "C1", "M1", "B1", "H1", "H4", "H2"]),
+            Ok(&["D1", "D3", "T1", "C1", "M1", "B1", "H1", "H3", "H4", "H2"]),
         );
         check(Some("dispatch"), &[], Ok(&["D1", "D3"]));
         check(Some("dispatch"), &["D3"], Ok(&["D3"]));

@@ -17,14 +17,24 @@ pub fn shared() -> PathBuf {
     std::env::var_os("BONFIRE_SHARED").map_or_else(|| PathBuf::from("../shared"), PathBuf::from)
 }
 
+/// Where the peers' environments are: `$PEERS`, else `~/.cache/bonfire-peers`.
+fn environments() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let home = || set("HOME").map(|home| home.join(".cache/bonfire-peers"));
+    set("PEERS").or_else(home)
+}
+
+/// The Python of an environment, where it is there.
+pub fn python(venv: &str) -> Option<PathBuf> {
+    let python = environments()?.join(venv).join("bin/python");
+    python.is_file().then_some(python)
+}
+
 impl Peer {
     /// `peers/SCRIPT` in `$BONFIRE_SHARED`, else in `../shared`, for the environment `venv` below `$PEERS`, else below
     /// `~/.cache/bonfire-peers`. `None` where one of them is not there.
     pub fn find(script: &str, venv: &str) -> Option<Peer> {
-        let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let home = || set("HOME").map(|home| home.join(".cache/bonfire-peers"));
-        let environments = set("PEERS").or_else(home)?;
-        let found = Peer::at(&shared(), &environments, script, venv);
+        let found = Peer::at(&shared(), &environments()?, script, venv);
         if found.is_none() {
             eprintln!("  no peer: {script} or its environment {venv} is not there");
         }

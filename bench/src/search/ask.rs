@@ -56,6 +56,16 @@ pub fn ask(settings: &Settings) -> anyhow::Result<Vec<Row>> {
             }
         }
     }
+    for (words, space) in [("ten real", reals()?), ("mixed", mixed()?)] {
+        for finished in [100, 10_000, 100_000] {
+            let found = ask_tell(SamplerKind::Cmaes, &space, finished, ASKS)?;
+            let load = before.max(load());
+            for (which, value) in [("p50", found.p50), ("p99", found.p99)] {
+                let name = format!("H2b CMA-ES, {words} parameters, {finished} trials, {which}");
+                rows.push(Row::alone(name, "ms", &[value], load));
+            }
+        }
+    }
     for finished in [100, 1_000] {
         let found = ask_tell(SamplerKind::Gp, &mixed()?, finished, ASKS / 10)?;
         let name = format!("H2b GP at {finished} trials, mixed parameters, p50");

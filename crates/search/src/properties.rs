@@ -106,7 +106,8 @@ fn looking() -> impl Strategy<Value = SamplerKind> {
     prop_oneof![
         Just(SamplerKind::Auto),
         Just(SamplerKind::Tpe),
-        Just(SamplerKind::Gp)
+        Just(SamplerKind::Gp),
+        Just(SamplerKind::Cmaes)
     ]
 }
 

@@ -6,6 +6,7 @@
 mod ahead;
 mod auto;
 mod axes;
+mod cma;
 mod directions;
 mod gp;
 mod grid;
@@ -22,8 +23,9 @@ use serde::{Deserialize, Serialize};
 
 pub use directions::DIMENSIONS_MAX as SOBOL_DIMENSIONS_MAX;
 
-use crate::{Event, Goal, Space, Suggestion};
+use crate::{Assignment, Event, Goal, Space, Suggestion};
 use axes::Axes;
+use cma::Evolution;
 use history::History;
 use taken::Taken;
 
@@ -39,6 +41,7 @@ pub enum SamplerKind {
     Sobol,
     Tpe,
     Gp,
+    Cmaes,
 }
 
 /// Why a sampler cannot search a space.
@@ -67,6 +70,8 @@ pub struct Sampler {
     taken: Taken,
     /// What a model learns from; empty where the sampler does not look at results.
     history: History,
+    /// The state of CMA-ES; empty for the other samplers.
+    evolution: Evolution,
     /// Follows from the space.
     axes: Arc<Axes>,
 }
@@ -92,6 +97,7 @@ struct Kept {
     seed: u64,
     taken: Taken,
     history: History,
+    evolution: Evolution,
 }
 
 impl From<Kept> for Sampler {
@@ -104,6 +110,7 @@ impl From<Kept> for Sampler {
             seed: kept.seed,
             taken: kept.taken,
             history: kept.history,
+            evolution: kept.evolution,
         }
     }
 }
@@ -117,6 +124,7 @@ impl From<Sampler> for Kept {
             seed: sampler.seed,
             taken: sampler.taken,
             history: sampler.history,
+            evolution: sampler.evolution,
         }
     }
 }
@@ -147,6 +155,10 @@ impl Sampler {
             seed,
             taken: Taken::default(),
             history: History::default(),
+            evolution: match kind {
+                SamplerKind::Auto => Evolution::late(),
+                _ => Evolution::default(),
+            },
         })
     }
 
@@ -161,16 +173,60 @@ impl Sampler {
         if !self.looks_at_results() {
             return;
         }
+        let evolves = self.evolves();
         match event {
-            Event::Created { number, parameters } => {
-                if let Some(point) = self.axes.encode(&self.space, parameters) {
-                    self.history.create(*number, point);
-                }
-            }
+            Event::Created { number, parameters } => self.create(*number, parameters),
             Event::Observed { number, at, value } => {
                 self.history.observe(self.goal, *number, *at, *value);
+                if evolves {
+                    self.evolution.report(*number, value.is_finite());
+                }
             }
-            Event::Ended { number, ending } => self.history.end(self.goal, *number, *ending),
+            Event::Ended { number, ending } => {
+                self.history.end(self.goal, *number, *ending);
+                if evolves {
+                    self.evolution.end(*number);
+                }
+            }
+        }
+    }
+
+    fn create(&mut self, number: u32, parameters: &Assignment) {
+        let Some(point) = self.axes.encode(&self.space, parameters) else {
+            return;
+        };
+        if self.evolves() && !self.history.has(number) {
+            let known = Known {
+                space: &self.space,
+                axes: &self.axes,
+                goal: self.goal,
+                seed: self.seed,
+                history: &self.history,
+                ahead: &[],
+            };
+            self.evolution.advance(&known);
+            self.evolution.create(&known, number, parameters, &point);
+        }
+        self.history.create(number, point);
+    }
+
+    /// Whether CMA-ES makes suggestions, if only later on.
+    fn evolves(&self) -> bool {
+        match self.kind {
+            SamplerKind::Cmaes => true,
+            SamplerKind::Auto => self.axes.are_continuous(),
+            _ => false,
+        }
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            space: &self.space,
+            axes: &self.axes,
+            goal: self.goal,
+            seed: self.seed,
+            history: &self.history,
+            ahead: &[],
         }
     }
 
@@ -178,7 +234,7 @@ impl Sampler {
     ///
     /// - Grid: point `number` of the space's order. It looks at `number` alone.
     /// - Random and Sobol: a place of the unit cube, a function of (seed, number).
-    /// - TPE, the Gaussian process and auto: a function of (seed, number, events).
+    /// - TPE, the Gaussian process, CMA-ES and auto: a function of (seed, number, events).
     ///
     /// Where a trial already has that point, and the point has no active continuous parameter, a free one instead: no
     /// such point comes twice while another is left. A finite space ends with `Exhausted`.
@@ -203,7 +259,7 @@ impl Sampler {
     pub fn looks_at_results(&self) -> bool {
         match self.kind {
             SamplerKind::Grid | SamplerKind::Random | SamplerKind::Sobol => false,
-            SamplerKind::Auto | SamplerKind::Tpe | SamplerKind::Gp => true,
+            SamplerKind::Auto | SamplerKind::Tpe | SamplerKind::Gp | SamplerKind::Cmaes => true,
         }
     }
 

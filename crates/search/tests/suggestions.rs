@@ -227,6 +227,26 @@ fn gp_over_a_finite_space() {
 }
 
 #[test]
+fn cmaes_over_a_mixed_space() {
+    check_told(
+        SamplerKind::Cmaes,
+        mixed(),
+        200,
+        include_str!("golden/cmaes-mixed.txt"),
+    );
+}
+
+#[test]
+fn cmaes_over_a_finite_space() {
+    check_told(
+        SamplerKind::Cmaes,
+        finite(),
+        11,
+        include_str!("golden/cmaes-finite.txt"),
+    );
+}
+
+#[test]
 fn auto_over_a_mixed_space() {
     check_told(
         SamplerKind::Auto,

@@ -193,6 +193,7 @@ fn finite_branches_of_a_continuous_space_do_not_repeat() {
         SamplerKind::Sobol,
         SamplerKind::Tpe,
         SamplerKind::Gp,
+        SamplerKind::Cmaes,
         SamplerKind::Auto,
     ] {
         let mut sampler = Sampler::new(kind, space.clone(), Goal::Minimize, 3).unwrap();
@@ -225,7 +226,12 @@ fn a_long_history_has_bounded_memory() {
     };
     let space = Space::new((0..10).map(real).collect()).unwrap();
     let draws = Sampler::new(SamplerKind::Random, space.clone(), Goal::Minimize, 5).unwrap();
-    for kind in [SamplerKind::Tpe, SamplerKind::Gp, SamplerKind::Auto] {
+    for kind in [
+        SamplerKind::Tpe,
+        SamplerKind::Gp,
+        SamplerKind::Cmaes,
+        SamplerKind::Auto,
+    ] {
         let mut sampler = Sampler::new(kind, space.clone(), Goal::Minimize, 5).unwrap();
         for number in 0..TRIALS {
             let Suggestion::Trial(parameters) = draws.suggest(number) else {

@@ -1,10 +1,11 @@
 //! Several suggestions in a row, each seeing those before it as created, without copying the sampler.
 
 use super::taken::Ahead;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::auto::{self, Choice};
-use super::{Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, gp, grid, random, sobol, tpe};
+use super::{Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, grid, random, sobol, tpe};
 use crate::{Assignment, Suggestion};
 
 /// How often a place is drawn again in a space with continuous parameters, once every other point is taken.
@@ -16,6 +17,7 @@ pub(super) fn suggest(sampler: &Sampler, first: u32, count: u32) -> Vec<Suggesti
         taken: Ahead::of(&sampler.taken),
         points: Vec::new(),
         model: OnceCell::new(),
+        evolution: OnceCell::new(),
     };
     let mut suggestions = Vec::new();
     for number in (first..=u32::MAX).take(count as usize) {
@@ -39,6 +41,8 @@ struct Batch<'a> {
     points: Vec<Box<[f64]>>,
     /// The Gaussian process, once it is asked for: it follows from the history, which a batch does not change.
     model: OnceCell<gp::Model<'a>>,
+    /// CMA-ES with what has been reported taken in, likewise.
+    evolution: OnceCell<Cow<'a, cma::Evolution>>,
 }
 
 impl<'a> Batch<'a> {
@@ -78,7 +82,9 @@ impl<'a> Batch<'a> {
         match sampler.kind {
             SamplerKind::Random => self.random(number),
             SamplerKind::Grid | SamplerKind::Sobol => self.spread(number),
-            SamplerKind::Tpe | SamplerKind::Gp | SamplerKind::Auto => self.learned(number),
+            SamplerKind::Tpe | SamplerKind::Gp | SamplerKind::Auto | SamplerKind::Cmaes => {
+                self.learned(number)
+            }
         }
     }
 
@@ -90,16 +96,13 @@ impl<'a> Batch<'a> {
             _ if valued < auto::STARTUP => Choice::Spread,
             SamplerKind::Gp => Choice::GaussianProcess,
             SamplerKind::Tpe => Choice::Parzen,
-            _ => auto::choose(number, sampler.axes.len(), valued, running),
+            SamplerKind::Cmaes => Choice::Evolution,
+            _ => {
+                let dimensions = sampler.axes.len();
+                auto::choose(number, dimensions, valued, running, sampler.evolves())
+            }
         };
-        let shared: Known<'a> = Known {
-            space: &sampler.space,
-            axes: &sampler.axes,
-            goal: sampler.goal,
-            seed: sampler.seed,
-            history: &sampler.history,
-            ahead: &[],
-        };
+        let shared: Known<'a> = sampler.known();
         let known = Known {
             ahead: &self.points,
             ..shared
@@ -108,6 +111,13 @@ impl<'a> Batch<'a> {
         match choice {
             Choice::Spread => self.spread(number),
             Choice::Parzen => tpe::suggest(&known, number, is_new),
+            Choice::Evolution => {
+                let evolution = self
+                    .evolution
+                    .get_or_init(|| sampler.evolution.advanced(&shared));
+                cma::suggest(&known, evolution, number, is_new)
+                    .unwrap_or_else(|| self.spread(number))
+            }
             Choice::GaussianProcess => {
                 let model = self.model.get_or_init(|| gp::Model::new(&shared));
                 gp::suggest(&known, model, number, is_new)

@@ -7,8 +7,9 @@ use super::gp;
 pub(super) const STARTUP: usize = 10;
 /// Up to so many trials with a value the Gaussian process makes every suggestion.
 const ALONE: usize = 40;
-/// Up to so many it takes turns with TPE, which does not share its blind spots; beyond, its cost buys little.
-const MIXED: usize = 400;
+/// Up to so many it takes turns with TPE, which does not share its blind spots; beyond, its cost buys little. Where all is
+/// continuous, CMA-ES goes on from the best of them.
+pub(super) const MIXED: usize = 400;
 /// Of more parameters, distances say little, and each costs.
 const DIMENSIONS_MAX: usize = 40;
 
@@ -19,13 +20,24 @@ pub(super) enum Choice {
     Spread,
     GaussianProcess,
     Parzen,
+    /// CMA-ES.
+    Evolution,
 }
 
 /// What `auto` takes for the trial of that number. `valued`: trials with a value; `running`: trials without one that
-/// have not ended, those of this batch included.
-pub(super) fn choose(number: u32, dimensions: usize, valued: usize, running: usize) -> Choice {
+/// have not ended, those of this batch included; `evolves`: whether every parameter is continuous.
+pub(super) fn choose(
+    number: u32,
+    dimensions: usize,
+    valued: usize,
+    running: usize,
+    evolves: bool,
+) -> Choice {
     if valued < STARTUP {
         return Choice::Spread;
+    }
+    if evolves && valued > MIXED {
+        return Choice::Evolution;
     }
     let apt = dimensions <= DIMENSIONS_MAX && valued <= MIXED && running <= gp::RUNNING_MAX;
     if apt && (valued <= ALONE || number.is_multiple_of(2)) {
@@ -37,13 +49,19 @@ pub(super) fn choose(number: u32, dimensions: usize, valued: usize, running: usi
 
 #[cfg(test)]
 mod tests {
-    use super::Choice::{GaussianProcess, Parzen, Spread};
+    use super::Choice::{Evolution, GaussianProcess, Parzen, Spread};
     use super::*;
 
     #[track_caller]
     fn check(number: u32, dimensions: usize, valued: usize, running: usize, expected: Choice) {
-        let found = choose(number, dimensions, valued, running);
+        let found = choose(number, dimensions, valued, running, false);
         assert_eq!(found, expected, "{number} {dimensions} {valued} {running}");
+        let continuous = choose(number, dimensions, valued, running, true);
+        let expected = if valued > MIXED { Evolution } else { expected };
+        assert_eq!(
+            continuous, expected,
+            "{number} {dimensions} {valued} {running}"
+        );
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) enum Axis {
 pub(super) struct Axes {
     axes: Vec<Axis>,
     conditional: bool,
+    /// Whether every parameter is, and none depends on another.
+    continuous: bool,
 }
 
 impl Axis {
@@ -88,6 +90,10 @@ impl Axes {
         Axes {
             axes: parameters.iter().map(|p| Axis::of(&p.range)).collect(),
             conditional: parameters.iter().any(|p| !p.when.is_empty()),
+            continuous: !parameters.is_empty()
+                && parameters
+                    .iter()
+                    .all(|p| p.when.is_empty() && p.range.cardinality().is_none()),
         }
     }
 
@@ -97,6 +103,10 @@ impl Axes {
 
     pub(super) fn is_conditional(&self) -> bool {
         self.conditional
+    }
+
+    pub(super) fn are_continuous(&self) -> bool {
+        self.continuous
     }
 
     pub(super) fn len(&self) -> usize {

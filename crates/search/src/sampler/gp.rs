@@ -22,6 +22,7 @@ use super::Known;
 use super::history::Told;
 use crate::Assignment;
 use fit::Hyper;
+pub(super) use normal::quantile;
 use posterior::Posterior;
 
 /// The most trials with a result that are looked at: half of them the best, half the newest others.

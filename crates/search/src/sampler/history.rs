@@ -19,7 +19,7 @@ struct Trial {
 
 /// How a trial compares; smaller is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Standing {
+pub(super) struct Standing {
     class: Class,
     /// More training first, among trials that are not complete.
     at: Reverse<u64>,
@@ -144,6 +144,21 @@ impl History {
     pub(super) fn newest(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
         let numbers = self.trials.keys().rev();
         numbers.filter_map(move |number| self.tell(goal, *number))
+    }
+
+    /// How a trial compares; `None` if it says nothing.
+    pub(super) fn standing(&self, goal: Goal, number: u32) -> Option<Standing> {
+        self.trials.get(&number)?.standing(goal)
+    }
+
+    /// What [`Told::loss`] says of a trial.
+    pub(super) fn loss(&self, goal: Goal, number: u32) -> Option<f64> {
+        self.tell(goal, number)?.loss
+    }
+
+    /// Whether a trial of that number exists.
+    pub(super) fn has(&self, number: u32) -> bool {
+        self.trials.contains_key(&number)
     }
 
     fn tell(&self, goal: Goal, number: u32) -> Option<Told<'_>> {

@@ -121,6 +121,21 @@ impl Range {
         }
     }
 
+    /// The share of the range at which the part of the discrete value of that index begins.
+    pub(crate) fn edge(&self, index: u128) -> f64 {
+        match self {
+            Range::Integer {
+                min,
+                max,
+                log: true,
+            } => {
+                let (low, high) = log_ends(*min, *max);
+                (libm::log(*min as f64 + index as f64 - 0.5) - low) / (high - low)
+            }
+            _ => index as f64 / self.cardinality().unwrap_or(1) as f64,
+        }
+    }
+
     /// The share of the range at which a value lies, in [0, 1]: the middle of a discrete value's part. `None` if it
     /// is not in the range.
     pub(crate) fn share_of(&self, value: &Value) -> Option<f64> {

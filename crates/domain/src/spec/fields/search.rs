@@ -52,8 +52,8 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.sampler.kind",
         Shape::Choice {
-            words: &["auto", "grid", "random", "sobol", "tpe", "gp"],
-            later: &["cmaes", "nsga2", "evolution", "bohb", "halton"],
+            words: &["auto", "grid", "random", "sobol", "tpe", "gp", "cmaes"],
+            later: &["nsga2", "evolution", "bohb", "halton"],
         },
         "who picks the next values; auto chooses by the space and the trials so far",
         |s| {
@@ -65,6 +65,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     SamplerKind::Sobol => "sobol",
                     SamplerKind::Tpe => "tpe",
                     SamplerKind::Gp => "gp",
+                    SamplerKind::Cmaes => "cmaes",
                 };
                 Datum::Text(name.into())
             })
@@ -77,6 +78,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     "sobol" => SamplerKind::Sobol,
                     "tpe" => SamplerKind::Tpe,
                     "gp" => SamplerKind::Gp,
+                    "cmaes" => SamplerKind::Cmaes,
                     _ => SamplerKind::Auto,
                 }
             })

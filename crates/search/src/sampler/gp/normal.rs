@@ -45,7 +45,7 @@ fn scaled_erfc(x: f64) -> f64 {
 /// The place below which a standard normal falls with probability `p` in (0, 1), to about 1e-7 of the probability.
 ///
 /// Source: Acklam's rational approximation, <https://web.archive.org/web/20151030215612/http://home.online.no/~pjacklam/notes/invnorm/>.
-pub(super) fn quantile(p: f64) -> f64 {
+pub(in crate::sampler) fn quantile(p: f64) -> f64 {
     const A: [f64; 6] = [
         -3.969683028665376e1,
         2.209460984245205e2,
