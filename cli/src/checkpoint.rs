@@ -138,7 +138,7 @@ async fn show_in(
 async fn verify(global: &Global, checkpoint: &str, best: bool) -> Outcome {
     let output = Output::of(global);
     let link = Link::open(global, Need::Read).await?;
-    let verified = verify_in(&link, checkpoint, best).await;
+    let verified = verify_in(&link, checkpoint, best, output).await;
     link.close().await;
     let (document, bytes) = verified?;
     match output.is_json() {
@@ -160,12 +160,13 @@ async fn verify_in(
     link: &Link,
     checkpoint: &str,
     best: bool,
+    output: Output,
 ) -> Result<(CheckpointDocument, u64), Failure> {
     let (document, manifest) = show_in(link, checkpoint, best).await?;
     let mut bytes = 0;
     for part in manifest.iter().flat_map(|m| &m.parts) {
         let mut size = 0;
-        weights::read_part(link, part, |chunk| {
+        weights::read_part(link, part, output, |chunk| {
             size += chunk.len() as u64;
             Ok(())
         })

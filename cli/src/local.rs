@@ -130,6 +130,7 @@ impl LocalCoordinator {
             let folder = self.data().join("workers").join(number.to_string());
             let mut config = WorkerConfig::new(vec![self.address()], self.token().clone(), folder);
             config.slots = slots;
+            config.executor.cores = Some((cores / usize::from(local.workers)).max(1));
             config.drain_max = DRAIN_MAX;
             workers
                 .tasks

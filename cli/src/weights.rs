@@ -17,6 +17,7 @@ use crate::checkpoint::manifest;
 use crate::connect::{Link, Need};
 use crate::documents;
 use crate::output::errors::{Exit, Failure, Outcome};
+use crate::output::progress::Transfer;
 use crate::output::{Output, json, table, text};
 
 /// The part of a checkpoint with the weights, as safetensors by parameter path.
@@ -29,7 +30,7 @@ const WEIGHTS: &str = "weights";
 pub async fn export(global: &Global, args: &ExportWeights) -> Outcome {
     let output = Output::of(global);
     let link = Link::open(global, Need::Read).await?;
-    let exported = export_in(&link, args).await;
+    let exported = export_in(&link, args, output).await;
     link.close().await;
     let (document, beside) = exported?;
     let (file, beside) = (
@@ -52,6 +53,7 @@ pub async fn export(global: &Global, args: &ExportWeights) -> Outcome {
 async fn export_in(
     link: &Link,
     args: &ExportWeights,
+    output: Output,
 ) -> Result<(CheckpointDocument, PathBuf), Failure> {
     let beside = args.file.with_extension("json");
     if beside == args.file {
@@ -69,7 +71,7 @@ async fn export_in(
     let failed =
         |e: io::Error| Failure::failed(format!("cannot write {}: {e}", args.file.display()));
     let mut whole = Whole::beside(&args.file).map_err(failed)?;
-    read_part(link, part, |chunk| {
+    read_part(link, part, output, |chunk| {
         whole.file.write_all(chunk).map_err(failed)
     })
     .await?;
@@ -99,9 +101,11 @@ fn weights_part<'a>(
 pub async fn read_part(
     link: &Link,
     part: &CheckpointPart,
+    output: Output,
     mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let blobs = link.fleet.blobs();
+    let mut transfer = Transfer::new(output, format!("reading {}", part.name), "bytes");
     let mut bytes = 0;
     for chunk in &part.chunks {
         let got = blobs
@@ -111,6 +115,7 @@ pub async fn read_part(
             got.map_err(|e| Failure::from(e).about(format!("chunk {}", chunk.digest.short())))?;
         bytes += got.len() as u64;
         take(&got)?;
+        transfer.update(bytes, Some(part.bytes));
     }
     if bytes != part.bytes {
         return Err(Failure::failed(format!(
@@ -209,7 +214,9 @@ impl Drop for Whole {
 pub async fn diff(global: &Global, a: &str, b: &str) -> Outcome {
     let output = Output::of(global);
     let link = Link::open(global, Need::Read).await?;
-    let read = async { Ok::<_, Failure>((load(&link, a).await?, load(&link, b).await?)) }.await;
+    let read =
+        async { Ok::<_, Failure>((load(&link, a, output).await?, load(&link, b, output).await?)) }
+            .await;
     link.close().await;
     let ((a, a_bytes), (b, b_bytes)) = read?;
     let rows = compare(&a_bytes, &b_bytes)
@@ -248,11 +255,15 @@ pub async fn diff(global: &Global, a: &str, b: &str) -> Outcome {
     Ok(if equal { Exit::Done } else { Exit::Failed })
 }
 
-async fn load(link: &Link, checkpoint: &str) -> Result<(CheckpointDocument, Vec<u8>), Failure> {
+async fn load(
+    link: &Link,
+    checkpoint: &str,
+    output: Output,
+) -> Result<(CheckpointDocument, Vec<u8>), Failure> {
     let document = documents::checkpoint(&link.fleet, checkpoint, false).await?;
     let manifest = manifest(link, &document).await?;
     let mut bytes = Vec::new();
-    read_part(link, weights_part(&manifest, &document)?, |chunk| {
+    read_part(link, weights_part(&manifest, &document)?, output, |chunk| {
         bytes.extend_from_slice(chunk);
         Ok(())
     })

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod ask_tell;
+mod damage;
+mod exact;
 mod kills;
 mod refusals;
 mod run;

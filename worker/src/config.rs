@@ -43,7 +43,12 @@ pub struct ExecutorConfig {
     pub trials_max: u32,
     /// Resident bytes after an attempt above which a process is replaced.
     pub resident_bytes_max: u64,
+    /// Cores that this worker's slots share; `None`: all of the machine's.
+    pub cores: Option<usize>,
 }
+
+/// Longest time between two heartbeats: three of them fit into the silence after which a worker counts as lost.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(3);
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +112,7 @@ impl WorkerConfig {
                 nice: 10,
                 trials_max: 1_000,
                 resident_bytes_max: 2 << 30,
+                cores: None,
             },
         }
     }
@@ -154,6 +160,10 @@ impl WorkerConfig {
         );
         if config.heartbeat < Duration::from_millis(100) {
             return Err(value("heartbeat_ms", "must be at least 100"));
+        }
+        // The coordinator takes a worker for lost after ten seconds without a word.
+        if config.heartbeat > HEARTBEAT_MAX {
+            return Err(value("heartbeat_ms", "must be at most 3000"));
         }
         if !(0..=19).contains(&config.executor.nice) {
             return Err(value("executor.nice", "must be from 0 to 19"));
@@ -208,6 +218,7 @@ mod tests {
         check("slots = \"many\"", Err("slots"));
         check("slotz = 4", Err("slotz"));
         check("heartbeat_ms = 5", Err("heartbeat_ms"));
+        check("heartbeat_ms = 20000", Err("heartbeat_ms"));
         check("[executor]\nnice = -5", Err("executor.nice"));
         check("[executor]\ntrials_max = 0", Err("executor.trials_max"));
     }

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::asking::Asking;
 use super::input::{AskError, Heard, Input, Stream, View};
 use super::machine::ClusterMachine;
-use super::suggester::{Job, SuggesterThread};
+use super::suggester::Suggesters;
 use super::{App, Attempts, INPUTS_MAX, Told};
 use crate::RunError;
 use crate::clock::Clock;
@@ -79,7 +79,7 @@ impl Node {
         let turn = Turn {
             host,
             log: LogThread::start(Box::new(parts.log), Box::new(on_done)),
-            suggester: SuggesterThread::start(inputs.downgrade()).map_err(RunError::Thread)?,
+            suggesters: Suggesters::new(inputs.downgrade()),
             inputs: inputs.downgrade(),
             leader: None,
             leader_config: parts.leader,
@@ -121,7 +121,7 @@ impl Node {
 struct Turn {
     host: Host<ClusterMachine>,
     log: LogThread,
-    suggester: SuggesterThread,
+    suggesters: Suggesters,
     /// Weak, like every sender of the loop's own: without anybody outside, it ends.
     inputs: mpsc::WeakSender<Input>,
     /// Set while this node leads.
@@ -170,7 +170,7 @@ impl Turn {
         // Closed first, so that nobody waits for room in a queue that is not read any more.
         drop(queue);
         self.log.stop();
-        self.suggester.stop();
+        self.suggesters.stop();
         if let Err(error) = &result {
             tracing::error!(%error, "the coordinator stops");
         }
@@ -365,17 +365,16 @@ impl Turn {
             }
             Effect::SweepCreated { sweep } => {
                 if let Some(known) = cluster.sweep(*sweep) {
-                    self.suggester.send(Job::Add(*sweep, known.spec.clone()));
+                    self.suggesters.add(*sweep, known.spec.clone());
                 }
             }
-            Effect::SweepEnded { sweep } => self.suggester.send(Job::Remove(*sweep)),
+            Effect::SweepEnded { sweep } => self.suggesters.remove(*sweep),
             Effect::Learned { sweep, event } => {
-                self.suggester
-                    .send(Job::Learn(*sweep, index, event.clone()))
+                self.suggesters.learn(*sweep, index, event.clone());
             }
             Effect::Start { trial, attempt, .. } => self.attempts.started(*trial, *attempt),
             Effect::SweepChanged { sweep } if cluster.sweep(*sweep).is_none() => {
-                self.suggester.send(Job::Remove(*sweep));
+                self.suggesters.remove(*sweep);
                 self.attempts.forget(*sweep);
                 let _ = self.told.send(Told::SweepDeleted(*sweep));
             }
@@ -402,7 +401,7 @@ impl Turn {
             Role::Leader { term } => {
                 let cluster = self.host.machine().cluster();
                 self.term = term;
-                self.suggester.send(Job::Rebuild(Box::new(cluster.clone())));
+                self.suggesters.rebuild(cluster);
                 let (leader, actions) = Leader::new(time, self.leader_config, cluster);
                 self.leader = Some(leader);
                 self.act(actions);

@@ -248,6 +248,7 @@ async fn load(
             None => Body::from_stream(Checked {
                 stream,
                 check: Some(context.blobs.check(digest)),
+                left: bytes,
             }),
         }
     };
@@ -275,6 +276,8 @@ async fn load(
 struct Checked {
     stream: ReaderStream<Take<File>>,
     check: Option<Check>,
+    /// Bytes still to come: after the last one nobody asks for an end.
+    left: u64,
 }
 
 impl Stream for Checked {
@@ -282,19 +285,14 @@ impl Stream for Checked {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
         let next = ready!(Pin::new(&mut self.stream).poll_next(cx));
-        match &next {
-            Some(Ok(bytes)) => {
-                if let Some(check) = &mut self.check {
-                    check.update(bytes);
-                }
-            }
-            // What broke off was not read whole.
-            Some(Err(_)) => self.check = None,
-            None => {
-                if let Some(Err(error)) = self.check.take().map(Check::finish) {
-                    tracing::error!(%error, "a damaged blob was set aside");
-                }
-            }
+        if let (Some(Ok(bytes)), Some(check)) = (&next, &mut self.check) {
+            check.update(bytes);
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+        }
+        if self.left == 0
+            && let Some(Err(error)) = self.check.take().map(Check::finish)
+        {
+            tracing::error!(%error, "a damaged blob was set aside");
         }
         Poll::Ready(next)
     }

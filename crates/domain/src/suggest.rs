@@ -1,6 +1,6 @@
 //! The samplers of all open sweeps, fed with events and asked for trials.
 //!
-//! The coordinator keeps it on a thread of its own, the simulation inline. Its answers are a function of the log alone: rebuilt
+//! The coordinator keeps one for each sweep, on a thread of its own, the simulation one for all inline. Its answers are a function of the log alone: rebuilt
 //! from the cluster it gives the same suggestion for the same number.
 
 use std::collections::BTreeMap;
@@ -33,6 +33,14 @@ impl Suggester {
     pub fn rebuild(&mut self, cluster: &Cluster) {
         self.sources.clear();
         for sweep in cluster.sweeps().filter(|s| !s.state.is_terminal()) {
+            self.rebuild_sweep(cluster, sweep.id);
+        }
+    }
+
+    /// Starts one sweep again from the replicated state alone.
+    pub fn rebuild_sweep(&mut self, cluster: &Cluster, sweep: SweepId) {
+        self.sources.remove(&sweep);
+        if let Some(sweep) = cluster.sweep(sweep) {
             self.add_sweep(sweep.id, &sweep.spec);
             for (index, event) in events(sweep) {
                 self.learn(sweep.id, index, &event);

@@ -401,7 +401,8 @@ impl Agent {
 }
 
 fn slot_config(config: &WorkerConfig, slots: u16) -> io::Result<SlotConfig> {
-    let threads = (machine::cores() / usize::from(slots)).max(1);
+    let cores = config.executor.cores.unwrap_or_else(machine::cores);
+    let threads = (cores / usize::from(slots)).max(1);
     let launch = match &config.executor.launch {
         Some(launch) => Launch {
             threads,

@@ -7,7 +7,6 @@ use bonfire_proto::ToWorker;
 
 use super::{CLIENT, Turn};
 use crate::app::Told;
-use crate::app::suggester::Job;
 
 impl Turn {
     /// Enqueues what the leader asks for.
@@ -37,12 +36,7 @@ impl Turn {
                     count,
                     seen,
                 } => {
-                    self.suggester.send(Job::Suggest {
-                        sweep,
-                        first,
-                        count,
-                        seen,
-                    });
+                    self.suggesters.suggest(sweep, first, count, seen);
                 }
                 Action::Answer {
                     sweep,

@@ -42,7 +42,7 @@ impl Problem {
     pub fn render(&self, file: &str, text: &str) -> String {
         let subject = match self.path.as_str() {
             "" => self.message.clone(),
-            path => format!("{path}: {}", self.message),
+            path => format!("{}: {}", printable(path), self.message),
         };
         if self.line == 0 {
             return format!("{subject}\n");
@@ -68,6 +68,15 @@ impl Problem {
         out.push_str(&format!("  {} | {indent}^\n", " ".repeat(number.len())));
         out
     }
+}
+
+/// A key as a user wrote it, without what would move a terminal's cursor.
+fn printable(path: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    path.chars().map(shown).collect()
 }
 
 /// Longer lines are not shown.

@@ -159,10 +159,11 @@ pub(super) fn parse(text: &[u8]) -> Result<Node, Vec<Problem>> {
     let start = Pos { line: 1, column: 1 };
     let fail = |at, message: String| Err(vec![Problem::new(at, "", message)]);
     if text.len() > TEXT_BYTES_MAX {
-        let found = text.len();
         return fail(
             start,
-            format!("the file has {found} bytes, a spec has at most {TEXT_BYTES_MAX}"),
+            format!(
+                "the file has more than {TEXT_BYTES_MAX} bytes, which no spec needs: is it one?"
+            ),
         );
     }
     let text = match std::str::from_utf8(text) {
