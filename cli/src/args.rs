@@ -18,7 +18,7 @@ pub use fleet::FleetVerb;
 pub use serve::{Coordinator, Slots, Up, Worker};
 pub use sim::Sim;
 pub use sweep::{Cancel, ExportFormat, ExportSweep, Submit, SweepVerb, Top};
-pub use trial::{Ask, ForkTrial, Metrics, Tell, TrialVerb};
+pub use trial::{AddFile, ArtifactVerb, Ask, ForkTrial, GetFile, Metrics, Tell, TrialVerb};
 
 /// One binary that turns a heap of machines into a training fleet.
 #[derive(Debug, Parser)]

@@ -3,6 +3,7 @@
 //! It calls the other rooms and decides nothing that they could: selectors and states are the fleet's, rows are `data`'s.
 
 mod args;
+mod artifact;
 mod ask;
 mod checkpoint;
 mod connect;

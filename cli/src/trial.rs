@@ -9,6 +9,7 @@ use bonfire_domain::view::{SweepRow, TrialDocument};
 use bonfire_proto::wire::{ControlTrial, Fork};
 
 use crate::args::{ForkTrial, Global, LocalArgs, Metrics, TrialVerb};
+use crate::artifact;
 use crate::ask;
 use crate::connect::{Link, Need};
 use crate::documents;
@@ -29,6 +30,7 @@ pub async fn act(global: &Global, verb: &TrialVerb) -> Outcome {
         TrialVerb::Fork(args) => fork(global, args).await,
         TrialVerb::Ask(args) => ask::ask(global, args).await,
         TrialVerb::Tell(args) => ask::tell(global, args).await,
+        TrialVerb::Artifact(verb) => artifact::act(global, verb).await,
         TrialVerb::Why(args) => why(global, &args.trial).await,
     }
 }
@@ -109,6 +111,10 @@ fn print(output: Output, document: &TrialDocument) {
     if !document.checkpoints.is_empty() {
         out.push('\n');
         out.push_str(&table::checkpoints(&document.checkpoints, "value"));
+    }
+    if !document.artifacts.is_empty() {
+        out.push('\n');
+        out.push_str(&artifact::rows(&document.artifacts));
     }
     output.print(&out);
 }

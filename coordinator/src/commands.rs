@@ -1,12 +1,13 @@
 //! What clients ask for, turned into commands of the log: selectors resolved, names drawn, blobs checked.
 
+use bonfire_domain::cluster::check_artifact_name;
 use bonfire_domain::command::Command;
 use bonfire_domain::dataset::DatasetManifest;
 use bonfire_domain::effect::{Effect, Refusal};
 use bonfire_domain::select::{self, SelectError};
 use bonfire_domain::{Cluster, Digest, SweepId, TrialId};
 use bonfire_proto::wire::{
-    AddDataset, Admit, ControlSweep, ControlTrial, DeleteCheckpoint, Fork, Submit,
+    AddArtifact, AddDataset, Admit, ControlSweep, ControlTrial, DeleteCheckpoint, Fork, Submit,
 };
 use tokio::task::spawn_blocking;
 
@@ -194,6 +195,37 @@ pub(crate) async fn add_dataset(
         .iter()
         .any(|e| matches!(e, Effect::DatasetAdded { changed: true, .. }));
     Ok((manifest.version, changed))
+}
+
+/// Attaches a blob that is here to a trial; answers with the trial.
+pub(crate) async fn add_artifact(
+    context: &Context,
+    asked: AddArtifact,
+) -> Result<String, CommandError> {
+    check_artifact_name(&asked.name).map_err(|problem| {
+        CommandError::Wrong(format!(
+            "{:?} cannot name an artifact: {problem}",
+            asked.name
+        ))
+    })?;
+    let trial = find(context, move |cluster| select::trial(cluster, &asked.trial)).await?;
+    let _look = context.publishing.look().await;
+    let (blobs, blob) = (context.blobs.clone(), asked.blob);
+    let missing = spawn_blocking(move || blobs.missing(&[blob])).await;
+    if let Some(first) = missing.unwrap_or_default().first() {
+        return Err(CommandError::Missing {
+            count: 1,
+            first: *first,
+        });
+    }
+    let command = Command::AddArtifact {
+        trial,
+        name: asked.name,
+        blob,
+        at: wall(),
+    };
+    context.app.ask(command).await?;
+    label(context, trial).await
 }
 
 pub(crate) async fn delete_checkpoint(

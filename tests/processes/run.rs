@@ -80,3 +80,44 @@ fn a_trained_model_can_be_exported() {
     assert!(beside["step"].as_u64().unwrap() > 0, "{beside}");
     fleet.nothing_left();
 }
+
+#[test]
+fn files_can_be_attached_to_a_trial() {
+    let fleet = Fleet::new();
+    let spec = spec_file(fleet.dir.path(), "tiny.yaml", NOOP);
+    fleet.run(["run", spec.to_str().unwrap()]).exits(0);
+    let add = ["trial", "artifact", "add", "last/0", spec.to_str().unwrap()];
+    fleet.run(add).exits(0);
+    let named = [&add[..], &["--name", "specs/tiny.yaml"]].concat();
+    fleet.run(named).exits(0);
+    fleet
+        .run([&add[..], &["--name", "../up"]].concat())
+        .exits(2);
+    let listed = fleet.run(["trial", "artifact", "list", "last/0", "-o", "json"]);
+    let listed = listed.exits(0).json();
+    let names: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| &a["name"])
+        .collect();
+    assert_eq!(names, ["specs/tiny.yaml", "tiny.yaml"]);
+    assert_eq!(listed[0]["bytes"], NOOP.len());
+    let get = [
+        "trial",
+        "artifact",
+        "get",
+        "last/0",
+        "specs/tiny.yaml",
+        "copy.yaml",
+    ];
+    fleet.run(get).exits(0);
+    let copy = std::fs::read_to_string(fleet.dir.path().join("copy.yaml")).unwrap();
+    assert_eq!(copy, NOOP);
+    fleet
+        .run(["trial", "artifact", "get", "last/0", "nothing"])
+        .exits(3);
+    assert!(!fleet.blobs().is_empty());
+    fleet.run(["sweep", "delete", "last"]).exits(0);
+    fleet.nothing_left();
+}

@@ -199,10 +199,15 @@ impl ControlTask {
             tokio::select! {
                 message = to_send.recv(), if sender.is_some() => match message {
                     Some(message) => {
+                        // After that an end of the stream is what was wanted.
+                        let is_last = matches!(message, FromWorker::Goodbye);
                         if let Some(sender) = &sender
                             && let Err(error) = sender.send(message).await
                         {
                             return Some(error.to_string());
+                        }
+                        if is_last {
+                            sender = None;
                         }
                     }
                     None => sender = None,

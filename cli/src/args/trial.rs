@@ -1,5 +1,7 @@
 //! Flags of the `trial` verbs.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::{LocalArgs, parse_override};
@@ -37,9 +39,49 @@ pub enum TrialVerb {
         after_help = "Examples:\n  bonfire trial tell tune-k2f/17 --attempt 1 --value 0.93\n  bonfire trial tell tune-k2f/17 --attempt 1 --at 3 --value 0.8 -o json\n  bonfire trial tell tune-k2f/17 --attempt 1 --failed --reason 'out of memory'"
     )]
     Tell(Tell),
+    /// Files attached to it: plots, reports, whatever belongs to it
+    #[command(subcommand)]
+    Artifact(ArtifactVerb),
     /// What happened to it, and what it waits for
     #[command(after_help = "Example:\n  bonfire trial why digits-k2f/17")]
     Why(Named),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ArtifactVerb {
+    /// Attach a file, in the place of one of the same name
+    #[command(
+        after_help = "Examples:\n  bonfire trial artifact add digits-k2f/17 confusion.png\n  bonfire trial artifact add last/0 out.csv --name reports/out.csv"
+    )]
+    Add(AddFile),
+    /// What is attached
+    #[command(after_help = "Example:\n  bonfire trial artifact list digits-k2f/17 -o json")]
+    List(Named),
+    /// Write an attached file here
+    #[command(
+        after_help = "Example:\n  bonfire trial artifact get digits-k2f/17 confusion.png copy.png"
+    )]
+    Get(GetFile),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AddFile {
+    /// A trial: SWEEP/NUMBER, or last
+    pub trial: String,
+    pub file: PathBuf,
+    /// A relative path to keep it under [default: the file's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct GetFile {
+    /// A trial: SWEEP/NUMBER, or last
+    pub trial: String,
+    /// The artifact
+    pub name: String,
+    /// Where to write it [default: the last part of its name]
+    pub file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -364,7 +364,8 @@ impl Turn {
                 self.metrics.refused.inc();
             }
             Effect::SweepCreated { sweep } => {
-                if let Some(known) = cluster.sweep(*sweep) {
+                // A leader begins with the state as it is then.
+                if let Some(known) = cluster.sweep(*sweep).filter(|_| self.leader.is_some()) {
                     self.suggesters.add(*sweep, known.spec.clone());
                 }
             }
@@ -413,6 +414,7 @@ impl Turn {
             }
             Role::Follower { .. } => {
                 self.leader = None;
+                self.suggesters.clear();
                 self.asking.end();
                 self.health
                     .complain(Part::Leadership, "this node does not lead");

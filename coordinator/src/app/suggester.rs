@@ -62,14 +62,19 @@ impl Suggesters {
 
     /// Starts again from the replicated state alone.
     pub(super) fn rebuild(&mut self, cluster: &Cluster) {
-        let old = std::mem::take(&mut self.desks);
-        self.leaving
-            .extend(old.into_values().map(|desk| desk.thread));
+        self.clear();
         let shared = Arc::new(cluster.clone());
         let open = cluster.sweeps().filter(|s| !s.state.is_terminal());
         for sweep in open {
             self.start(sweep.id, Start::Rebuilt(Arc::clone(&shared)));
         }
+    }
+
+    /// Ends every sampler: this node does not lead.
+    pub(super) fn clear(&mut self) {
+        let old = std::mem::take(&mut self.desks);
+        self.leaving
+            .extend(old.into_values().map(|desk| desk.thread));
     }
 
     pub(super) fn add(&mut self, sweep: SweepId, spec: Arc<Spec>) {
@@ -176,10 +181,10 @@ fn work(sweep: SweepId, start: Start, queue: &Receiver<Job>, inputs: &mpsc::Weak
             exhausted,
         };
         // Without a loop there is nobody to suggest to.
-        let sent = inputs
-            .upgrade()
-            .map(|inputs| inputs.blocking_send(suggested));
-        if !matches!(sent, Some(Ok(()))) {
+        let Some(inputs) = inputs.upgrade() else {
+            return;
+        };
+        if inputs.blocking_send(suggested).is_err() {
             return;
         }
     }

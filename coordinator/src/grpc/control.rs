@@ -127,6 +127,17 @@ impl Control for Handler {
         }))
     }
 
+    async fn add_artifact(
+        &self,
+        request: Request<pb::AddArtifactRequest>,
+    ) -> Result<Response<pb::Named>, Status> {
+        let asked = request.into_inner().try_into()?;
+        commands::add_artifact(&self.context, asked)
+            .await
+            .map(named)
+            .map_err(status::command)
+    }
+
     async fn delete_checkpoint(
         &self,
         request: Request<pb::DeleteCheckpointRequest>,

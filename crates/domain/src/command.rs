@@ -143,6 +143,13 @@ pub enum Command {
         origin: Origin,
         at: WallMs,
     },
+    /// A file attached to a trial, in the place of one of the same name.
+    AddArtifact {
+        trial: TrialId,
+        name: String,
+        blob: BlobRef,
+        at: WallMs,
+    },
 }
 
 /// What the asker of an external trial says of it. Values are finite.

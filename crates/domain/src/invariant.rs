@@ -195,6 +195,9 @@ fn check_references(cluster: &Cluster) -> Result<(), Broken> {
     for blob in cluster.segments().values() {
         name(blob.digest);
     }
+    for blob in cluster.artifact_blobs() {
+        name(blob.digest);
+    }
     for file in cluster.dataset_files() {
         name(file);
     }

@@ -176,6 +176,18 @@ pub struct TrialDocument {
     /// The resolved spec with the trial's values filled in.
     pub spec: serde_json::Value,
     pub dataset: Option<String>,
+    /// Files attached to it, by name.
+    #[serde(default)]
+    pub artifacts: Vec<ArtifactDocument>,
+}
+
+/// A file attached to a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArtifactDocument {
+    pub name: String,
+    pub bytes: u64,
+    pub digest: String,
+    pub added: String,
 }
 
 /// `trial ask SWEEP -o json`.
@@ -415,7 +427,19 @@ pub fn trial(cluster: &Cluster, id: TrialId) -> Option<TrialDocument> {
         checkpoints: checkpoints(sweep, &trial),
         spec: spec.unwrap_or(serde_json::Value::Null),
         dataset: sweep.dataset.map(|d| d.hex()),
+        artifacts: artifacts(cluster, id),
     })
+}
+
+fn artifacts(cluster: &Cluster, id: TrialId) -> Vec<ArtifactDocument> {
+    let held = cluster.artifacts(id).into_iter().flatten();
+    held.map(|(name, artifact)| ArtifactDocument {
+        name: name.clone(),
+        bytes: artifact.blob.bytes,
+        digest: artifact.blob.digest.hex(),
+        added: time_text(artifact.added),
+    })
+    .collect()
 }
 
 /// A trial as its asker gets it; `None` once another attempt is current.

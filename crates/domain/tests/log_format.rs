@@ -263,6 +263,15 @@ fn examples() -> Vec<(&'static str, Command)> {
                 at,
             },
         ),
+        (
+            "add-artifact",
+            Command::AddArtifact {
+                trial,
+                name: "plots/confusion.png".to_owned(),
+                blob,
+                at,
+            },
+        ),
     ]
 }
 

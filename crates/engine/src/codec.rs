@@ -20,12 +20,15 @@ const TIME: &str = "time";
 /// The header's length is a multiple of this.
 const ALIGNMENT: usize = 8;
 
+/// Writes a tensor's bytes.
+type Write<'a> = Box<dyn FnOnce(&mut dyn Sink) -> io::Result<()> + 'a>;
+
 /// A tensor on its way to a file: what the header says of it, and who writes its bytes.
 pub(crate) struct Piece<'a> {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    write: Box<dyn FnOnce(&mut dyn Sink) -> io::Result<()> + 'a>,
+    write: Write<'a>,
 }
 
 impl<'a> Piece<'a> {

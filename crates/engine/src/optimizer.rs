@@ -150,11 +150,15 @@ impl Update<'_> {
         let second = states(self.second.next(), parts);
         let parts = values.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK));
         let parts = parts.zip(first.zip(second));
-        let update = |((values, gradient), (first, second)): (
-            (&mut [f32], &[f32]),
-            (State<'_>, State<'_>),
-        )| {
-            rule.apply(values, gradient, first.get(), second.get(), scale);
+        let parts = parts.map(|((values, gradient), (first, second))| Part {
+            values,
+            gradient,
+            first,
+            second,
+        });
+        let update = |part: Part<'_>| {
+            let (first, second) = (part.first.get(), part.second.get());
+            rule.apply(part.values, part.gradient, first, second, scale);
         };
         if is_parallel {
             let parts: Vec<_> = parts.collect();
@@ -163,6 +167,14 @@ impl Update<'_> {
             parts.for_each(update);
         }
     }
+}
+
+/// What one thread updates at a time: at most [`CHUNK`] values.
+struct Part<'a> {
+    values: &'a mut [f32],
+    gradient: &'a [f32],
+    first: State<'a>,
+    second: State<'a>,
 }
 
 /// One block of a state, where the rule has one.

@@ -351,6 +351,19 @@ impl BlobWriter {
     }
 }
 
+/// What a file would be as a blob, read as a stream.
+///
+/// # Errors
+/// What the file says.
+pub fn blob_of(file: File) -> io::Result<BlobRef> {
+    let mut hash = blake3::Hasher::new();
+    hash.update_reader(file)?;
+    Ok(BlobRef {
+        digest: Digest(*hash.finalize().as_bytes()),
+        bytes: hash.count(),
+    })
+}
+
 /// Makes names in a directory durable.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ mod error;
 pub mod journal;
 pub mod segment;
 
-pub use blobs::{BlobWriter, Check, LocalBlobs};
+pub use blobs::{BlobWriter, Check, LocalBlobs, blob_of};
 pub use error::StoreError;
 pub use journal::Journal;
 pub use segment::{SegmentReader, TrialReports};

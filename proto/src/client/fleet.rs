@@ -15,8 +15,8 @@ use crate::blobs::BlobClient;
 use crate::pb::control_client::ControlClient;
 use crate::pb::worker_client::WorkerClient;
 use crate::wire::{
-    AddDataset, Admit, Ask, ControlSweep, ControlTrial, DOCUMENT_BYTES_MAX, DeleteCheckpoint,
-    Document, Fork, MESSAGE_BYTES_MAX, Submit, Tell, WireError,
+    AddArtifact, AddDataset, Admit, Ask, ControlSweep, ControlTrial, DOCUMENT_BYTES_MAX,
+    DeleteCheckpoint, Document, Fork, MESSAGE_BYTES_MAX, Submit, Tell, WireError,
 };
 use crate::{Token, pb};
 
@@ -143,6 +143,13 @@ impl Fleet {
             crate::wire::digest("version", &reply.version)?,
             reply.changed,
         ))
+    }
+
+    /// Attaches a blob that is there to a trial; answers with the trial.
+    pub async fn add_artifact(&self, add: AddArtifact) -> Result<String, ClientError> {
+        let request = pb::AddArtifactRequest::from(add);
+        let send = || async { self.control().add_artifact(bounded(request.clone())).await };
+        Ok(self.again(send).await?.name)
     }
 
     pub async fn delete_checkpoint(&self, delete: DeleteCheckpoint) -> Result<String, ClientError> {

@@ -1,14 +1,16 @@
 //! What clients ask for.
 
 use bonfire_domain::Digest;
+use bonfire_domain::cluster::ARTIFACT_NAME_BYTES_MAX;
 use bonfire_domain::command::{Admission, SweepAction, TrialAction};
+use bonfire_domain::dataset::BlobRef;
 use bonfire_domain::origin::{GitRevision, Origin};
 use bonfire_domain::search::Assignment;
 use bytes::Bytes;
 
 use super::{
     DETAIL_BYTES_MAX, MANIFEST_BYTES_MAX, NAME_BYTES_MAX, SPEC_BYTES_MAX, WireError, assignment,
-    assignment_map, digest_bytes, digest_or_none, required, text,
+    assignment_map, digest, digest_bytes, digest_or_none, required, text,
 };
 use crate::pb;
 
@@ -56,6 +58,14 @@ pub struct AddDataset {
     pub name: String,
     /// The manifest, JSON.
     pub manifest: String,
+}
+
+/// A file for a trial, whose blob is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddArtifact {
+    pub trial: String,
+    pub name: String,
+    pub blob: BlobRef,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,6 +234,31 @@ impl TryFrom<pb::ForkRequest> for Fork {
     }
 }
 
+impl From<AddArtifact> for pb::AddArtifactRequest {
+    fn from(a: AddArtifact) -> pb::AddArtifactRequest {
+        pb::AddArtifactRequest {
+            trial: a.trial,
+            name: a.name,
+            digest: digest_bytes(a.blob.digest),
+            bytes: a.blob.bytes,
+        }
+    }
+}
+
+impl TryFrom<pb::AddArtifactRequest> for AddArtifact {
+    type Error = WireError;
+    fn try_from(m: pb::AddArtifactRequest) -> Result<AddArtifact, WireError> {
+        Ok(AddArtifact {
+            trial: filled("trial", m.trial, SELECTOR_BYTES_MAX)?,
+            name: filled("name", m.name, ARTIFACT_NAME_BYTES_MAX)?,
+            blob: BlobRef {
+                digest: digest("digest", &m.digest)?,
+                bytes: m.bytes,
+            },
+        })
+    }
+}
+
 impl From<AddDataset> for pb::AddDatasetRequest {
     fn from(a: AddDataset) -> pb::AddDatasetRequest {
         pb::AddDatasetRequest {
@@ -383,6 +418,14 @@ mod tests {
             trial: "a/1".into(),
             step: Some(0),
             parameters,
+        });
+        check::<AddArtifact, pb::AddArtifactRequest>(AddArtifact {
+            trial: "digits-k2f/3".into(),
+            name: "plots/a.png".into(),
+            blob: BlobRef {
+                digest: Digest([3; 32]),
+                bytes: 12,
+            },
         });
         check::<AddDataset, pb::AddDatasetRequest>(AddDataset {
             name: "digits".into(),

@@ -10,7 +10,7 @@ mod session;
 
 pub use ask::{Ask, TOLD_AT_MAX, Tell};
 pub use control::{
-    AddDataset, Admit, ControlSweep, ControlTrial, DeleteCheckpoint, Document, Fork,
+    AddArtifact, AddDataset, Admit, ControlSweep, ControlTrial, DeleteCheckpoint, Document, Fork,
     PATH_BYTES_MAX, SELECTOR_BYTES_MAX, Submit,
 };
 pub use report::{Ack, REPORT_BYTES_MAX};

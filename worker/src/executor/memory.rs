@@ -8,14 +8,42 @@ pub fn resident(pid: u32) -> Option<u64> {
     Some(kib * 1_024)
 }
 
-/// How many processes of this control group the kernel has ended for memory; `None` where it does not say.
+/// How many processes the kernel has ended for memory: those of this control group, or of the machine where the group does not
+/// say (version 1, the root); `None` where neither does.
 pub fn kernel_oom_kills() -> Option<u64> {
+    of_group().or_else(of_machine)
+}
+
+fn of_group() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
     let events = format!("/sys/fs/cgroup{}/memory.events", path.trim_end_matches('/'));
-    let text = std::fs::read_to_string(events).ok()?;
+    count(&std::fs::read_to_string(events).ok()?)
+}
+
+fn of_machine() -> Option<u64> {
+    count(&std::fs::read_to_string("/proc/vmstat").ok()?)
+}
+
+/// The count in lines of `name value`.
+fn count(text: &str) -> Option<u64> {
     let count = text
         .lines()
         .find_map(|line| line.strip_prefix("oom_kill "))?;
     count.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_count_is_read() {
+        assert_eq!(count("oom 3\noom_kill 2\noom_group_kill 0\n"), Some(2));
+        assert_eq!(count("oom 3\n"), None);
+        assert!(
+            kernel_oom_kills().is_some(),
+            "every Linux since 4.13 says it"
+        );
+    }
 }

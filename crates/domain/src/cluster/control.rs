@@ -181,6 +181,7 @@ impl Cluster {
             .flat_map(|t| t.checkpoints.clone())
             .collect();
         let mut effects = self.release_checkpoints(gone);
+        effects.extend(self.drop_artifacts(id));
         effects.push(Effect::SweepChanged { sweep: id });
         effects
     }

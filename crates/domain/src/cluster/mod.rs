@@ -3,6 +3,7 @@
 //! It never reads a clock, never fails, never asks anybody. A stale or illegal command is an outcome
 //! ([`Effect::Refused`]), not a panic. What follows from a command comes back as effects, which followers drop.
 
+mod artifacts;
 mod attempt;
 mod blobs;
 mod control;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use artifacts::{ARTIFACT_NAME_BYTES_MAX, ARTIFACTS_MAX, Artifact, check_artifact_name};
 pub use blobs::Blobs;
 pub use external::TOLD_MAX;
 pub use fleet::{Occupant, QUEUE_PER_SLOT, WorkerState};
@@ -51,8 +53,9 @@ pub struct Cluster {
     blobs: Blobs,
     /// Sealed tracker segments, by journal number.
     segments: BTreeMap<u64, BlobRef>,
-    /// Where sweeps came from; those of format 1 have none.
+    /// Where sweeps came from. A snapshot of format 1 ends before these and the artifacts.
     origins: BTreeMap<SweepId, Origin>,
+    artifacts: BTreeMap<TrialId, BTreeMap<String, Artifact>>,
 }
 
 /// The outcome of one command: what changed, or why nothing did.
@@ -156,6 +159,12 @@ impl Cluster {
                 told,
                 at,
             } => self.tell(index, trial, attempt, told, at),
+            Command::AddArtifact {
+                trial,
+                name,
+                blob,
+                at,
+            } => self.add_artifact(trial, name, blob, at),
         };
         let effects = outcome.unwrap_or_else(|refusal| vec![Effect::Refused(refusal)]);
         self.note_events(index, &effects);

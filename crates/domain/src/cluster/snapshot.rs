@@ -6,10 +6,10 @@ use super::Cluster;
 
 /// The format number written now.
 const SNAPSHOT_FORMAT: u16 = 2;
-/// Ends before the origins of sweeps.
+/// Ends before the origins of sweeps and the artifacts of trials.
 const WITHOUT_ORIGINS: u16 = 1;
-/// How postcard writes an empty map.
-const NONE: u8 = 0;
+/// How postcard writes two empty maps.
+const NONE: [u8; 2] = [0, 0];
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SnapshotError {
@@ -41,7 +41,7 @@ impl Cluster {
         };
         let body = match u16::from_le_bytes(*format) {
             SNAPSHOT_FORMAT => Cow::Borrowed(body),
-            WITHOUT_ORIGINS => Cow::Owned([body, &[NONE]].concat()),
+            WITHOUT_ORIGINS => Cow::Owned([body, &NONE].concat()),
             found => return Err(SnapshotError::Format { found }),
         };
         postcard::from_bytes(&body).map_err(|e| SnapshotError::Postcard(e.to_string()))

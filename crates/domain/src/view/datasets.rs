@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Cluster;
 use crate::dataset::DatasetManifest;
 use crate::id::Digest;
-use crate::spec::ColumnKind;
+use crate::spec::Task;
 
 /// `dataset show NAME -o json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,7 @@ pub fn dataset(cluster: &Cluster, name: &str, version: Option<Digest>) -> Option
         .sweeps()
         .rev()
         .find(|sweep| sweep.dataset == Some(manifest.version));
+    let is_classified = used.is_some_and(|sweep| sweep.spec.task == Some(Task::Classification));
     let label = used.and_then(|sweep| sweep.spec.data.as_ref()?.label.clone());
     Some(DatasetDocument {
         name: name.to_owned(),
@@ -49,9 +50,7 @@ pub fn dataset(cluster: &Cluster, name: &str, version: Option<Digest>) -> Option
             .collect(),
         classes: label.as_ref().and_then(|label| {
             let column = manifest.columns.iter().find(|c| c.name == *label)?;
-            column
-                .distinct
-                .filter(|_| column.kind == ColumnKind::Categorical)
+            column.distinct.filter(|_| is_classified)
         }),
         label,
     })
