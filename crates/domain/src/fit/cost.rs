@@ -13,6 +13,10 @@ use crate::spec::{ColumnKind, DataSpec, Millis, ModelSpec, Spec, Task};
 const SAMPLED: u32 = 64;
 /// Seconds of a step that do no arithmetic.
 const STEP_SECONDS: f64 = 3e-4;
+/// Seconds of an epoch that go to its report and its evaluation, besides arithmetic.
+const EPOCH_SECONDS: f64 = 2e-3;
+/// Seconds from a slot's last trial to the first step of the next, with what is loaded and saved; each rung ends an attempt.
+const ATTEMPT_SECONDS: f64 = 6e-2;
 /// Seconds of an epoch of a model that computes nothing.
 const NOOP_SECONDS: f64 = 1e-3;
 /// Floating-point operations a slot does in a second.
@@ -66,12 +70,15 @@ pub fn cost(spec: &Spec, plan: &Preview, columns: &[Column], size: Option<Size>)
     let least = found.iter().map(weights).min()?;
     let most = found.iter().map(weights).max()?;
     let seconds = mean(|epoch| epoch.seconds);
+    let attempts: f64 = plan.rungs.iter().map(|rung| f64::from(rung.trials)).sum();
+    // A model that computes nothing loads and saves nothing.
+    let attempt = if most > 0 { ATTEMPT_SECONDS } else { 0.0 };
     Some(Cost {
         weights: (least, most),
         samples: epochs * mean(|epoch| epoch.samples),
         operations: epochs * mean(|epoch| epoch.operations),
-        slot_seconds: epochs * seconds,
-        trial_seconds: last * seconds,
+        slot_seconds: epochs * seconds + attempts * attempt,
+        trial_seconds: last * seconds + plan.rungs.len() as f64 * attempt,
     })
 }
 
@@ -125,7 +132,7 @@ impl Epoch {
             weights: model.weights as u64,
             samples,
             operations,
-            seconds: steps * STEP_SECONDS + operations / model.rate,
+            seconds: EPOCH_SECONDS + steps * STEP_SECONDS + operations / model.rate,
         })
     }
 }
@@ -325,6 +332,7 @@ mod tests {
         // Two points, an epoch each, neither promoted.
         assert_eq!(found.samples, 2.0 * 800.0);
         assert!(found.trial_seconds > found.slot_seconds);
+        assert!(found.slot_seconds > 2.0 * ATTEMPT_SECONDS);
         assert_eq!(found.seconds(1_000), found.trial_seconds);
         let slow = "model: { kind: noop, sleep: 2s }\ntrain: { epochs: 3 }";
         let found = cost_of(slow, None).unwrap();
