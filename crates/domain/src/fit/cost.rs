@@ -251,6 +251,7 @@ mod tests {
             std: None,
             distinct: Some(distinct),
             top: vec![],
+            bytes: None,
         }
     }
 
