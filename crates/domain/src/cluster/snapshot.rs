@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use super::Cluster;
 
 /// The format number written now.
-const SNAPSHOT_FORMAT: u16 = 2;
-/// Ends before the origins of sweeps.
+const SNAPSHOT_FORMAT: u16 = 3;
+/// Ends before the sources of datasets.
+const WITHOUT_SOURCES: u16 = 2;
+/// Ends before the origins of sweeps, too.
 const WITHOUT_ORIGINS: u16 = 1;
 /// How postcard writes an empty map.
 const NONE: u8 = 0;
@@ -41,7 +43,8 @@ impl Cluster {
         };
         let body = match u16::from_le_bytes(*format) {
             SNAPSHOT_FORMAT => Cow::Borrowed(body),
-            WITHOUT_ORIGINS => Cow::Owned([body, &[NONE]].concat()),
+            WITHOUT_SOURCES => Cow::Owned([body, &[NONE]].concat()),
+            WITHOUT_ORIGINS => Cow::Owned([body, &[NONE, NONE]].concat()),
             found => return Err(SnapshotError::Format { found }),
         };
         postcard::from_bytes(&body).map_err(|e| SnapshotError::Postcard(e.to_string()))
