@@ -17,7 +17,7 @@ pub fn find(text: &str, path: &str) -> Option<Pos> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = None;
     let (mut from, mut column, mut indent) = (0, 0, None::<usize>);
-    for key in path.split('.').map(|k| k.split('[').next().unwrap_or(k)) {
+    for key in keys(path) {
         let Some((line, at)) = key_at(&lines, key, from, column, indent) else {
             break;
         };
@@ -41,6 +41,17 @@ pub fn find(text: &str, path: &str) -> Option<Pos> {
         }
     }
     found
+}
+
+/// The keys on the way to a path. The name of a searched parameter is one, dots and index included.
+fn keys(path: &str) -> Vec<&str> {
+    match path.strip_prefix("search.parameters.") {
+        Some(name) => vec!["search", "parameters", name],
+        None => {
+            let name = |key: &str| key.find('[').unwrap_or(key.len());
+            path.split('.').map(|key| &key[..name(key)]).collect()
+        }
+    }
 }
 
 /// The line and column (from 0, in characters) of a key: a line of its own deeper than `indent`, or, after an opening
@@ -95,7 +106,7 @@ fn key_at(
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# a: comment\nkind: sweep\ndata:\n  dataset: ./a.csv\n\n  split: { train: 0.8, valid: 0.2 }\n  label: y\nmodel: { kind: mlp,\n         hidden: [1, 2] }\nlabel: no\n";
+    const TEXT: &str = "# a: comment\nkind: sweep\ndata:\n  dataset: ./a.csv\n\n  split: { train: 0.8, valid: 0.2 }\n  label: y\nmodel: { kind: mlp,\n         hidden: [1, 2] }\nlabel: no\nsearch:\n  parameters:\n    data.batch: { values: [1, 2] }\n    model.hidden[0]: { min: 1, max: 2 }\n";
 
     #[track_caller]
     fn check(path: &str, expected: Option<(u32, u32)>) {
@@ -115,12 +126,15 @@ mod tests {
         check("model.kind", Some((8, 16)));
         check("model.hidden[1]", Some((9, 18)));
         check("data", Some((3, 1)));
+        check("search.parameters.data.batch", Some((13, 17)));
+        check("search.parameters.model.hidden[0]", Some((14, 22)));
     }
 
     #[test]
     fn what_is_not_written_is_at_its_parent() {
         check("data.batch", Some((3, 1)));
         check("data.split.seed", Some((6, 10)));
+        check("search.parameters.model.norm", Some((12, 3)));
         check("train.epochs", None);
     }
 }

@@ -3,6 +3,7 @@
 //! Numeric columns become f64 (not-a-number is a missing value), categorical and text ones UTF-8, images fixed-size bytes:
 //! one byte a pixel where the source has bytes, else an f32.
 
+mod guess;
 mod image;
 mod values;
 
@@ -16,7 +17,6 @@ use bonfire_domain::spec::ColumnKind;
 use serde_json::Value;
 
 use crate::error::DataError;
-use crate::number::{Parsed, parse};
 use crate::source::{RawChunk, RawColumn, RawRows, Source, kind_name};
 
 /// Columns a source may have.
@@ -59,7 +59,7 @@ impl Schema {
     /// Settles every column from the headings, the first block and what the user says.
     ///
     /// # Errors
-    /// A kind for a column that is not there; an image column without an image in the block, or one too large.
+    /// A kind for a column that is not there; a column of numbers with a text among them; an image column without an image in the block, or one too large.
     pub fn infer(
         source: &Source,
         block: &mut [RawChunk],
@@ -94,7 +94,11 @@ impl Schema {
             let forced = types.get(&name).copied();
             let kind = match forced.or(declared) {
                 Some(kind) => kind,
-                None => guess(block, i),
+                None => guess::kind(block, i, &name)?,
+            };
+            let kind = match (forced, kind) {
+                (None, ColumnKind::Categorical) if guess::is_prose(block, i) => ColumnKind::Text,
+                _ => kind,
             };
             let mut plan = Plan {
                 name,
@@ -201,39 +205,6 @@ fn spread(chunk: &mut RawChunk, names: &[String]) -> Result<(), DataError> {
     }
     chunk.content = RawRows::Columns(columns.into_iter().map(RawColumn::Json).collect());
     Ok(())
-}
-
-/// The kind of a column whose format does not say: a number if every value is one.
-fn guess(block: &[RawChunk], column: usize) -> ColumnKind {
-    let mut kind = ColumnKind::Numeric;
-    for chunk in block {
-        let RawRows::Columns(columns) = &chunk.content else {
-            continue;
-        };
-        match &columns[column] {
-            RawColumn::Cells(cells) => {
-                if cells
-                    .iter()
-                    .flatten()
-                    .any(|c| !matches!(parse(c), Parsed::Number(_) | Parsed::Missing))
-                {
-                    return ColumnKind::Categorical;
-                }
-            }
-            RawColumn::Json(values) => {
-                for value in values {
-                    match value {
-                        Value::Null => {}
-                        Value::Number(n) if values::json_number(n).1 => {}
-                        Value::Array(_) => kind = ColumnKind::Image,
-                        _ => return ColumnKind::Categorical,
-                    }
-                }
-            }
-            RawColumn::Array(_) => {}
-        }
-    }
-    kind
 }
 
 /// What to do about a value that does not fit.

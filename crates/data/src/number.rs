@@ -5,11 +5,16 @@
 pub(crate) enum Parsed {
     /// Empty, or not-a-number.
     Missing,
+    /// A word for a missing value, which among texts is a text.
+    Marker,
     Number(f64),
     /// An integer that f64 rounds, and what it becomes.
     Rounded(f64),
     Text,
 }
+
+/// What tables write for a missing number, besides `NaN` and nothing.
+const MARKERS: [&str; 5] = ["NA", "N/A", "null", "NULL", "None"];
 
 /// Reads a cell as a number, as Rust reads an f64, with blanks around it ignored.
 pub(crate) fn parse(text: &str) -> Parsed {
@@ -18,6 +23,7 @@ pub(crate) fn parse(text: &str) -> Parsed {
         return Parsed::Missing;
     }
     match text.parse::<f64>() {
+        Err(_) if MARKERS.contains(&text) => Parsed::Marker,
         Err(_) => Parsed::Text,
         Ok(x) if x.is_nan() => Parsed::Missing,
         Ok(x) if text.len() > 15 && rounds(text, x) => Parsed::Rounded(x),
@@ -63,6 +69,13 @@ mod tests {
         check(" -1.5e3 ", Parsed::Number(-1500.0));
         check("", Parsed::Missing);
         check("NaN", Parsed::Missing);
+        check("nan", Parsed::Missing);
+        for marker in ["NA", " N/A ", "null", "NULL", "None"] {
+            check(marker, Parsed::Marker);
+        }
+        for text in ["na", "n/a", "Null", "none", "NA NA", "-"] {
+            check(text, Parsed::Text);
+        }
         check("inf", Parsed::Number(f64::INFINITY));
         check("abc", Parsed::Text);
         check("1,5", Parsed::Text);

@@ -115,6 +115,8 @@ struct Statistics {
     first_null: Option<u64>,
     first_infinite: Option<u64>,
     moments: Moments,
+    /// Of texts.
+    bytes: u64,
     kind: Kind,
 }
 
@@ -139,6 +141,7 @@ impl Survey {
                     first_null: None,
                     first_infinite: None,
                     moments: Moments::default(),
+                    bytes: 0,
                     kind,
                 },
             )
@@ -208,6 +211,7 @@ impl Statistics {
             }
             (Values::Texts(texts), Kind::Texts(counts)) => {
                 for (row, text) in texts.iter().enumerate() {
+                    self.bytes += text.map_or(0, |text| text.len() as u64);
                     match text {
                         Some(text) if text.len() <= VALUE_BYTES_MAX => {
                             counts.add(text, || text.to_owned())
@@ -267,6 +271,7 @@ impl Statistics {
             std: known(self.moments.std()),
             distinct,
             top,
+            bytes: matches!(self.kind, Kind::Texts(_)).then_some(self.bytes),
         }
     }
 }

@@ -58,10 +58,17 @@ pub struct Column {
     pub distinct: Option<u64>,
     /// Most frequent first, ties by bytes; at most 32.
     pub top: Vec<(String, u64)>,
+    /// Bytes of all values together; categorical and text columns only, unknown in versions made before it was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// Distinct values counted exactly per column.
 pub const DISTINCT_MAX: u64 = 65_536;
+/// Values a categorical feature may have: each becomes an input.
+pub const ONE_HOT_MAX: u64 = 4_096;
+/// Inputs a row of a table may have.
+pub const FEATURES_MAX: u64 = 1 << 20;
 
 /// What a model sees of one row, without the batch dimension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,6 +200,19 @@ impl Split {
             left
         } else {
             part(self.valid).clamp(least.min(left), left)
+        };
+        (train, valid)
+    }
+
+    /// Bytes of train and of valid in a text of so many: train comes first, valid right after it.
+    pub fn byte_shares(self, bytes: u64) -> (u64, u64) {
+        // Shares of a count below 2^53.
+        let part = |share: f64| (share * bytes as f64) as u64;
+        let train = part(self.train).min(bytes);
+        let left = bytes - train;
+        let valid = match self.is_whole() {
+            true => left,
+            false => part(self.valid).min(left),
         };
         (train, valid)
     }

@@ -5,13 +5,18 @@
 
 mod columns;
 mod cost;
+mod features;
+mod label;
+mod layers;
 mod prepared;
 mod preview;
+mod search;
 
 #[cfg(test)]
 mod tests;
 
 pub use columns::{Rows, complete, feature_columns, fit};
 pub use cost::{Cost, Size, cost};
+pub use layers::LAYER_VALUES_MAX;
 pub use prepared::{ModelPlan, fit_prepared};
 pub use preview::{Preview, preview};

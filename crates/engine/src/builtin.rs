@@ -1,6 +1,7 @@
 //! From a spec and the data's shapes to a trainer: the built-in models.
 
 use bonfire_domain::dataset::{InputShape, OutputShape};
+use bonfire_domain::fit::LAYER_VALUES_MAX;
 use bonfire_domain::spec::{Activation, ModelSpec, Norm};
 
 use crate::burn_trainer::BurnTrainer;
@@ -10,9 +11,6 @@ use crate::model::{CnnConfig, MlpConfig, TransformerConfig, TransformerRole};
 use crate::net::width;
 use crate::objective::Objective;
 use crate::trainer::{Trainer, TrainerConfig};
-
-/// Numbers in one layer's weights; what is above it is a mistake in a spec, not a model for this machine.
-const LAYER_VALUES_MAX: usize = 1 << 31;
 
 /// Builds the spec's model, with parameters drawn from `spec.train.seed`, and its optimiser.
 ///
@@ -162,7 +160,7 @@ fn check_dropout(dropout: f64) -> Result<(), String> {
 fn check_layer(what: &str, inputs: usize, outputs: usize) -> Result<(), String> {
     match inputs.checked_mul(outputs) {
         Some(0) => Err(format!("{what} has width 0")),
-        Some(size) if size <= LAYER_VALUES_MAX => Ok(()),
+        Some(size) if size as u64 <= LAYER_VALUES_MAX => Ok(()),
         _ => Err(format!("{what} of {inputs} by {outputs} is too large")),
     }
 }

@@ -81,7 +81,7 @@ fn parsed(cells: &LargeStringArray, plan: &Plan) -> At<ArrayRef> {
 
 fn text_as_number(cell: &str, plan: &Plan) -> Result<Option<f64>, String> {
     match number::parse(cell) {
-        Parsed::Missing => Ok(None),
+        Parsed::Missing | Parsed::Marker => Ok(None),
         Parsed::Number(x) => Ok(Some(x)),
         Parsed::Rounded(x) if plan.forced => Ok(Some(x)),
         Parsed::Rounded(_) => Err(rounded(cell, plan)),

@@ -227,6 +227,39 @@ fn a_late_text_in_a_numeric_column_says_what_to_do() {
 }
 
 #[test]
+fn a_late_word_for_a_missing_number_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!("n\n{}NA\n2\n", "1\n".repeat(4_100));
+    let (found, _) = go(&written(directory.path(), "a.csv", text), &[]).unwrap();
+    let n = &found.columns[0];
+    assert_eq!((n.nulls, n.first_null, n.max), (1, Some(4_101), Some(2.0)));
+    assert_eq!(n.bytes, None);
+}
+
+#[test]
+fn sentences_are_text_in_every_format() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let sentence = |i: usize| format!("it was the best of {i} times, it was the worst of times");
+    let rows = |row: &dyn Fn(usize) -> String| (0..30).map(row).collect::<String>();
+    let csv = format!("t\n{}", rows(&|i| format!("\"{}\"\n", sentence(i))));
+    let json = rows(&|i| format!("{{\"t\":\"{}\"}}\n", sentence(i)));
+    let parquet = at.join("a.parquet");
+    let cells = (0..30).map(|i| Cell::Text(sentence(i))).collect();
+    write_table(&parquet, &[("t".to_owned(), cells)], TableFormat::Parquet).unwrap();
+    let bytes: usize = (0..30).map(|i| sentence(i).len()).sum();
+    for path in [
+        written(at, "a.csv", csv),
+        written(at, "a.jsonl", json),
+        parquet,
+    ] {
+        let (found, _) = go(&path, &[]).unwrap();
+        let t = &found.columns[0];
+        assert_eq!((t.kind, t.bytes), (ColumnKind::Text, Some(bytes as u64)));
+    }
+}
+
+#[test]
 fn a_cancelled_import_leaves_nothing() {
     let out = tempfile::tempdir().unwrap();
     let error = import(

@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bonfire_domain::dataset::{Column, Encoding, order_classes};
+use bonfire_domain::dataset::{Column, Encoding, FEATURES_MAX, ONE_HOT_MAX, order_classes};
 use bonfire_domain::spec::ColumnKind;
 
 use super::columns::Reads;
 use crate::block::Values;
 use crate::error::DataError;
 use crate::stats::Moments;
-
-/// Values a categorical column may have: each becomes a feature.
-const ONE_HOT_MAX: usize = 4_096;
-/// Features a row may have.
-const FEATURES_MAX: usize = 1 << 20;
 
 /// Gathers the statistics of train, row by row.
 pub(super) struct Fit {
@@ -74,7 +69,7 @@ impl Fit {
                 let text = texts.value(row);
                 if let Some(count) = counts.get_mut(text) {
                     *count += 1;
-                } else if counts.len() == ONE_HOT_MAX {
+                } else if counts.len() as u64 == ONE_HOT_MAX {
                     return Err(format!(
                         "more than {ONE_HOT_MAX} different values, each would be a feature: drop the column"
                     ));
@@ -132,7 +127,7 @@ impl Fit {
                 State::Text => Encoding::Bytes { column },
             });
         }
-        if features > FEATURES_MAX {
+        if features as u64 > FEATURES_MAX {
             return Err(DataError::request(format!(
                 "{features} features, more than {FEATURES_MAX}"
             )));

@@ -1,6 +1,8 @@
 //! Splits, encodings, windows and refusals, read back through `Prepared`.
 #![allow(clippy::unwrap_used)]
 
+mod windows;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -208,32 +210,6 @@ fn a_regression_standardises_its_target() {
     };
     let sum: f64 = targets.iter().map(|t| f64::from(*t)).sum();
     assert!(sum.abs() < 1e-3, "{sum}");
-}
-
-#[test]
-fn a_language_model_gets_windows_in_file_order() {
-    let made = Made::shipped("moby_dick.txt");
-    let mut preparation = made.preparation(Task::LanguageModel, "");
-    preparation.text = Some(TextColumn {
-        column: "text".to_owned(),
-        context: 128,
-    });
-    let (manifest, prepared) = made.prepare(&preparation).unwrap();
-    let text = fs::read(Path::new("../../configs/data/moby_dick.txt")).unwrap();
-    let text = text.strip_suffix(b"\n").unwrap();
-    let cut = text.len() * 8 / 10;
-    assert_eq!(manifest.train.rows, (cut as u64 - 1) / 128);
-    assert_eq!(manifest.valid.rows, ((text.len() - cut) as u64 - 1) / 128);
-    let (train, valid) = all(&prepared);
-    for (batch, start) in [(train, 0), (valid, cut)] {
-        let (Input::Tokens(tokens), Target::Tokens(next)) = (batch.input, batch.target) else {
-            panic!()
-        };
-        let byte = |at: usize| i32::from(text[start + at]);
-        assert!(tokens.iter().enumerate().all(|(i, t)| *t == byte(i)));
-        assert!(next.iter().enumerate().all(|(i, t)| *t == byte(i + 1)));
-        assert_eq!(tokens.len(), 128 * batch.rows);
-    }
 }
 
 #[test]

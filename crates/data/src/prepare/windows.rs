@@ -3,6 +3,7 @@
 //! The first `train` share of the joined bytes is train, the `valid` share right after it is valid; no window spans both.
 
 use bonfire_domain::dataset::{Encoding, InputShape, OutputShape, PreparedManifest};
+use bonfire_domain::spec::Missing;
 
 use super::columns::text_column;
 use super::part::PartWriter;
@@ -31,15 +32,7 @@ pub(super) fn prepare(
         Ok(())
     })?;
 
-    let split = preparation.split;
-    // A share of a count of bytes below 2^53.
-    let train_bytes = ((split.train * bytes as f64) as u64).min(bytes);
-    let left = bytes - train_bytes;
-    let valid_bytes = if split.is_whole() {
-        left
-    } else {
-        ((split.valid * bytes as f64) as u64).min(left)
-    };
+    let (train_bytes, valid_bytes) = preparation.split.byte_shares(bytes);
     let row_bytes = text
         .context
         .checked_add(1)
@@ -95,6 +88,9 @@ fn scan(
             ));
         };
         for text in texts {
+            if text.is_none() && job.preparation.missing == Missing::Drop {
+                continue;
+            }
             if !std::mem::take(&mut first_text) {
                 act(b"\n")?;
             }

@@ -1,4 +1,5 @@
-//! Which files a user means: one file, a directory or a pattern, all of one format, in the order of their paths.
+//! Which files a user means: one file, a directory or a pattern, all of one format, in the order of their paths. A readme or a
+//! licence of another format is left out.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -42,6 +43,18 @@ impl Format {
 
 const READ: &str = "what is read: .csv, .parquet, .jsonl, .ndjson and .txt";
 
+/// First words of names that are about the data.
+const NOTES: [&str; 8] = [
+    "readme",
+    "license",
+    "licence",
+    "copying",
+    "notice",
+    "authors",
+    "changelog",
+    "citation",
+];
+
 /// The files of a source, sorted by path, at least one.
 ///
 /// # Errors
@@ -66,20 +79,64 @@ pub(crate) fn resolve(source: &Path) -> Result<(Format, Vec<PathBuf>), DataError
         return Err(DataError::read(source, error));
     };
     files.sort();
+    leave_out_notes(&mut files);
     let Some(first) = files.first() else {
         return Err(DataError::source(source, format!("no data files; {READ}")));
     };
-    let format = Format::of(first)
-        .ok_or_else(|| DataError::source(first, format!("unknown extension; {READ}")))?;
+    let Some(format) = most_common(&files) else {
+        let unknown = files.iter().find(|f| Format::of(f).is_none());
+        let unknown = unknown.unwrap_or(first);
+        return Err(DataError::source(
+            unknown,
+            format!("unknown extension; {READ}"),
+        ));
+    };
     if let Some(other) = files.iter().find(|f| Format::of(f) != Some(format)) {
+        let like = files.iter().find(|f| Format::of(f) == Some(format));
         let problem = format!(
             "not {} like {}: a source has one format",
             format.name(),
-            first.display()
+            like.unwrap_or(first).display()
         );
         return Err(DataError::source(other, problem));
     }
     Ok((format, files))
+}
+
+/// Takes out what is written about the data, such as a README.txt beside CSV files: it has another format than the first
+/// file that is none of these. Among files of one format everything is data.
+fn leave_out_notes(files: &mut Vec<PathBuf>) {
+    let data = files
+        .iter()
+        .find(|f| !is_note(f) && Format::of(f).is_some());
+    if let Some(format) = data.and_then(|f| Format::of(f)) {
+        files.retain(|f| !is_note(f) || Format::of(f) == Some(format));
+    }
+}
+
+/// Whether a name begins with a word for what is read about data and not as data.
+fn is_note(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.to_ascii_lowercase();
+    let word = name.split(|c: char| !c.is_ascii_alphanumeric()).next();
+    word.is_some_and(|word| NOTES.contains(&word))
+}
+
+/// The format that most files have, the first of equals; `None` if that is no format.
+fn most_common(files: &[PathBuf]) -> Option<Format> {
+    let count = |format| files.iter().filter(|f| Format::of(f) == format).count();
+    let mut best = (None, 0);
+    let mut seen = Vec::new();
+    for format in files.iter().map(|f| Format::of(f)) {
+        if !seen.contains(&format) {
+            seen.push(format);
+            let count = count(format);
+            if count > best.1 {
+                best = (format, count);
+            }
+        }
+    }
+    best.0
 }
 
 /// Files below a directory, hidden ones left out.

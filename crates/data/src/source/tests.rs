@@ -88,6 +88,98 @@ fn csv_is_read() {
 }
 
 #[test]
+fn words_for_a_missing_number() {
+    for word in [
+        "", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", " NA ",
+    ] {
+        check(
+            "a.csv",
+            format!("a,b\n1,2\n{word},3\n"),
+            Ok("a:numeric-1 b:numeric 2"),
+        );
+        let types = [("a", ColumnKind::Numeric)];
+        check_typed(
+            "a.csv",
+            format!("a,b\n{word},3\n"),
+            &types,
+            Ok("a:numeric-1 b:numeric 1"),
+        );
+        // Only an empty cell is missing among texts.
+        let nulls = if word.is_empty() { "-1" } else { "" };
+        let found = format!("a:categorical{nulls} 2");
+        check("a.csv", format!("a\nx\n\"{word}\"\n"), Ok(found.as_str()));
+    }
+    check(
+        "a.csv",
+        "a,b\nNone,1\nNA,2\n",
+        Ok("a:categorical b:numeric 2"),
+    );
+}
+
+#[test]
+fn numbers_with_a_mistake_among_them() {
+    let column = |numbers: usize, other: &str| format!("a\n{}{other}\n", "1\n".repeat(numbers));
+    check("a.csv", column(8, "x"), Ok("a:categorical 9"));
+    check(
+        "a.csv",
+        column(9, "12O\nNA"),
+        Err(
+            "DIR/a.csv: line 11, row 10, column a: \"12O\" is not a number, and 9 of 10 values are: mend the cell, or say types: { a: categorical } (--type a=categorical)",
+        ),
+    );
+    check(
+        "a.csv",
+        column(99, "9007199254740993"),
+        Err(
+            "DIR/a.csv: line 101, row 100, column a: \"9007199254740993\" has no exact f64, and 99 of 100 values are: mend the cell, or say types: { a: categorical } (--type a=categorical)",
+        ),
+    );
+    let types = [("a", ColumnKind::Categorical)];
+    check_typed("a.csv", column(9, "x"), &types, Ok("a:categorical 10"));
+}
+
+#[test]
+fn sentences_are_text_and_categories_are_not() {
+    let rows = |text: &dyn Fn(usize) -> String| {
+        (0..30)
+            .map(|i| format!("{},{}\n", i % 2, text(i)))
+            .collect::<String>()
+    };
+    let csv = |text: &dyn Fn(usize) -> String| format!("y,t\n{}", rows(text));
+    let sentence = |i: usize| format!("the film of the year {i} was long and very loud");
+    check("a.csv", csv(&sentence), Ok("y:numeric t:text 30"));
+    check(
+        "a.csv",
+        csv(&|i| sentence(i % 20)),
+        Ok("y:numeric t:categorical 30"),
+    );
+    check(
+        "a.csv",
+        csv(&|i| format!("row {i}")),
+        Ok("y:numeric t:categorical 30"),
+    );
+    let address = |i: usize| format!("https://example.org/a/rather/long/address/{i}");
+    check("a.csv", csv(&address), Ok("y:numeric t:categorical 30"));
+    let chinese = |i: usize| {
+        format!(
+            "\u{6211}\u{4eec}\u{6211}\u{4eec}\u{6211}\u{4eec}\u{6211}\u{4eec}\u{6211}\u{4eec}\u{6211}\u{4eec}\u{6211}\u{4eec}{i}"
+        )
+    };
+    check("a.csv", csv(&chinese), Ok("y:numeric t:text 30"));
+    let types = [("t", ColumnKind::Categorical)];
+    check_typed(
+        "a.csv",
+        csv(&sentence),
+        &types,
+        Ok("y:numeric t:categorical 30"),
+    );
+    let json: String = (0..30)
+        .map(|i| format!("{{\"t\":\"{}\"}}\n", sentence(i)))
+        .collect();
+    check("a.jsonl", json, Ok("t:text 30"));
+}
+
+#[test]
 fn csv_is_refused_with_its_place() {
     check("a.csv", "", Err("DIR/a.csv: empty: there is no header"));
     check(
@@ -273,17 +365,54 @@ fn directories_and_patterns_are_one_source() {
         "d/z*.csv",
         Err("DIR/d/z*.csv: no data files; what is read: .csv, .parquet, .jsonl, .ndjson and .txt"),
     );
+    check_many(&files, "d/*", Ok("x:numeric 3"));
+    let files = [("d/a.csv", "x\n1\n"), ("d/b.xls", ""), ("d/c.xls", "")];
     check_many(
         &files,
         "d/*",
         Err(
-            "DIR/d/README.md: unknown extension; what is read: .csv, .parquet, .jsonl, .ndjson and .txt",
+            "DIR/d/b.xls: unknown extension; what is read: .csv, .parquet, .jsonl, .ndjson and .txt",
         ),
     );
     check_many(
         &files,
         "e",
         Err("cannot read DIR/e: no such file or directory"),
+    );
+}
+
+#[test]
+fn what_is_about_the_data_is_not_data() {
+    let csv = ("a.csv", "x\n1\n");
+    for note in [
+        "README.txt",
+        "readme.txt",
+        "LICENSE.txt",
+        "Licence-data.txt",
+        "LICENSE",
+    ] {
+        check_many(&[(note, "words\n"), csv], ".", Ok("x:numeric 1"));
+    }
+    check_many(
+        &[("README.txt", "words\n"), ("book.txt", "one\ntwo\n")],
+        ".",
+        Ok("text:text 3"),
+    );
+    check_many(&[("README.txt", "words\n")], ".", Ok("text:text 1"));
+    check_many(&[("readme.csv", "x\n2\n"), csv], ".", Ok("x:numeric 2"));
+}
+
+#[test]
+fn the_file_that_differs_is_blamed() {
+    let files = [
+        ("a.txt", "words\n"),
+        ("b.csv", "x\n1\n"),
+        ("c.csv", "x\n2\n"),
+    ];
+    check_many(
+        &files,
+        ".",
+        Err("DIR/./a.txt: not csv like DIR/./b.csv: a source has one format"),
     );
 }
 

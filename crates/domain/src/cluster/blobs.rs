@@ -112,6 +112,7 @@ impl Cluster {
             self.blobs.take(&digests);
             self.versions.insert(version, text.into());
         }
+        self.note_source(&name, &manifest);
         let versions = self.datasets.entry(name.clone()).or_default();
         let changed = versions.last() != Some(&version);
         if changed {
@@ -123,6 +124,17 @@ impl Cluster {
             version,
             changed,
         }])
+    }
+
+    /// One manifest stands for equal rows; what people named differs by the name that they gave.
+    fn note_source(&mut self, name: &str, manifest: &DatasetManifest) {
+        let first = self.version(manifest.version);
+        let key = (name.to_owned(), manifest.version);
+        if first.is_some_and(|first| first.source == manifest.source) {
+            self.sources.remove(&key);
+        } else {
+            self.sources.insert(key, manifest.source.clone());
+        }
     }
 
     /// The first one wins; the files of a later one are garbage unless they are the same, which they are.

@@ -53,9 +53,11 @@ pub struct Cluster {
     blobs: Blobs,
     /// Sealed tracker segments, by journal number.
     segments: BTreeMap<u64, BlobRef>,
-    /// Where sweeps came from. A snapshot of format 1 ends before these and the artifacts.
+    /// Where sweeps came from. A snapshot of format 1 ends before these, the artifacts and the sources.
     origins: BTreeMap<SweepId, Origin>,
     artifacts: BTreeMap<TrialId, BTreeMap<String, Artifact>>,
+    /// What a version was read from under a name, where its manifest, which came with another name first, says otherwise.
+    sources: BTreeMap<(String, Digest), String>,
 }
 
 /// The outcome of one command: what changed, or why nothing did.
@@ -229,6 +231,12 @@ impl Cluster {
     /// The manifest of a dataset version as it was recorded.
     pub fn version_text(&self, version: Digest) -> Option<&str> {
         self.versions.get(&version).map(AsRef::as_ref)
+    }
+
+    /// What people named as the source of a version under that name, last; `None` where its manifest has it.
+    pub fn source(&self, name: &str, version: Digest) -> Option<&str> {
+        let key = (name.to_owned(), version);
+        self.sources.get(&key).map(String::as_str)
     }
 
     /// Dataset names with their versions, oldest first.

@@ -6,10 +6,10 @@ use super::Cluster;
 
 /// The format number written now.
 const SNAPSHOT_FORMAT: u16 = 2;
-/// Ends before the origins of sweeps and the artifacts of trials.
+/// Ends before the origins of sweeps, the artifacts of trials and the sources of datasets.
 const WITHOUT_ORIGINS: u16 = 1;
-/// How postcard writes two empty maps.
-const NONE: [u8; 2] = [0, 0];
+/// How postcard writes three empty maps.
+const NONE: [u8; 3] = [0; 3];
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SnapshotError {

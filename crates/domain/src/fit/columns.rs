@@ -1,17 +1,13 @@
 //! A spec beside a dataset's columns and their statistics.
 
+use super::layers::{expected_shape, layer_problem};
 use super::prepared::batch_problem;
+use super::search::{is_always_searched, search_problems};
 use crate::dataset::Column;
 use crate::glob;
 use crate::spec::{
-    ClassWeights, ColumnKind, DataSpec, ImageColumn, Missing, ModelSpec, Problem, Spec, Task,
-    TextColumn, nearest,
+    ColumnKind, DataSpec, ImageColumn, Missing, ModelSpec, Problem, Spec, Task, TextColumn, nearest,
 };
-
-/// Widest input of one-hot and numeric features.
-const FEATURES_MAX: u64 = 1 << 20;
-/// Fewer rows can all differ by chance.
-const NAMES_MIN: u64 = 20;
 
 /// The rows that statistics are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +26,27 @@ impl Rows {
     }
 }
 
-/// Checks a spec against a dataset's columns and their statistics.
+/// Checks a spec against a dataset's columns and their statistics, and the values that its search may try.
 ///
 /// # Errors
 /// Every problem found, with the path of the field that must change.
 pub fn fit(spec: &Spec, columns: &[Column], rows: Rows) -> Result<(), Vec<Problem>> {
+    let mut problems = fit_one(spec, columns, rows);
+    // What the file says of a searched field is no trial's.
+    problems.retain(|problem| !is_always_searched(spec, &problem.path));
+    problems.extend(search_problems(spec, columns, rows, &problems));
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
+}
+
+/// Every problem of a spec, its search left aside.
+pub(super) fn fit_one(spec: &Spec, columns: &[Column], rows: Rows) -> Vec<Problem> {
     let spec = &complete(spec, columns);
     let (Some(data), Some(task)) = (&spec.data, spec.task) else {
-        return Ok(()); // a model without data
+        return Vec::new(); // a model without data
     };
     let mut found = Found {
         columns,
@@ -61,28 +70,25 @@ pub fn fit(spec: &Spec, columns: &[Column], rows: Rows) -> Result<(), Vec<Proble
         _ => {}
     }
     if !found.problems.is_empty() {
-        return Err(found.problems);
+        return found.problems;
     }
     found.named_columns(data);
     found.rows(data, rows.count());
     if let Some(label) = &data.label {
-        found.label(spec, data, task, label, rows.count());
+        found.label(spec, data, task, label, rows);
     }
     match (&data.image, &data.text) {
         (Some(image), _) => found.image(&spec.model, data, image),
-        (None, Some(text)) => found.text(data, text),
+        (None, Some(text)) => found.text(data, task, text, rows),
         (None, None) => found.features(data, rows.count()),
     }
-    if found.problems.is_empty()
-        && let Some(train) = train_rows(spec, columns, rows)
-    {
-        found.problems.extend(batch_problem(spec, train));
-    }
     if found.problems.is_empty() {
-        Ok(())
-    } else {
-        Err(found.problems)
+        let (input, outputs) = expected_shape(data, task, columns);
+        let large = layer_problem(&spec.model, &input, outputs);
+        let batch = train_rows(spec, columns, rows).and_then(|train| batch_problem(spec, train));
+        found.problems.extend(large.into_iter().chain(batch));
     }
+    found.problems
 }
 
 /// Fills in what a spec leaves to the data: the image of a cnn and the text of a transformer, where the data has exactly
@@ -108,12 +114,20 @@ pub fn complete(spec: &Spec, columns: &[Column]) -> Spec {
                 });
             }
         }
-        ModelSpec::Transformer { .. } if data.text.is_none() => {
-            if let Some(column) = only(ColumnKind::Text) {
-                data.text = Some(TextColumn {
-                    column: column.name.clone(),
-                    context: 128,
-                });
+        ModelSpec::Transformer { .. } => {
+            let named = |name: &str| columns.iter().any(|column| column.name == name);
+            match (&mut data.text, only(ColumnKind::Text)) {
+                (None, Some(column)) => {
+                    data.text = Some(TextColumn {
+                        column: column.name.clone(),
+                        context: 128,
+                    });
+                }
+                // What a language model reads that says nothing; a table calls it otherwise.
+                (Some(text), Some(column)) if text.column == "text" && !named("text") => {
+                    text.column.clone_from(&column.name);
+                }
+                _ => {}
             }
         }
         _ => {}
@@ -141,13 +155,14 @@ pub fn feature_columns<'a>(data: &DataSpec, columns: &'a [Column]) -> Vec<&'a Co
     columns.iter().filter(taken).collect()
 }
 
-struct Found<'a> {
-    columns: &'a [Column],
+/// What is wrong so far.
+pub(super) struct Found<'a> {
+    pub(super) columns: &'a [Column],
     problems: Vec<Problem>,
 }
 
 impl Found<'_> {
-    fn push(&mut self, path: &str, message: impl Into<String>) {
+    pub(super) fn push(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(Problem::at_path(path, message));
     }
 
@@ -164,7 +179,7 @@ impl Found<'_> {
     }
 
     /// The column of that name, or a problem with what may have been meant.
-    fn find(&mut self, path: &str, name: &str) -> Option<Column> {
+    pub(super) fn find(&mut self, path: &str, name: &str) -> Option<Column> {
         let found = self.get(name).cloned();
         if found.is_none() {
             let message = format!("the data has no column {name:?}{}", self.hint(name));
@@ -203,8 +218,18 @@ impl Found<'_> {
                 }
             }
         }
-        for name in data.types.keys() {
-            self.find(&format!("data.types.{name}"), name);
+        for (name, kind) in &data.types {
+            let path = format!("data.types.{name}");
+            if let Some(column) = self.find(&path, name)
+                && column.kind != *kind
+            {
+                // Rows that are read now have the kind that is said here; those of a version have theirs.
+                let (has, kind) = (column.kind.name(), kind.name());
+                let message = format!(
+                    "the version has it as {has}: leave this out, or add the rows again with bonfire dataset add --type {name}={kind}"
+                );
+                self.push(&path, message);
+            }
         }
     }
 
@@ -223,85 +248,6 @@ impl Found<'_> {
             if (rows as f64 * share) < 0.5 {
                 self.push(path, format!("{share} of {rows} rows is an empty split"));
             }
-        }
-    }
-
-    fn label(&mut self, spec: &Spec, data: &DataSpec, task: Task, label: &str, rows: u64) {
-        const PATH: &str = "data.label";
-        let Some(column) = self.find(PATH, label) else {
-            return;
-        };
-        let name = &column.name;
-        if column.nulls > 0 && data.missing != Missing::Drop {
-            let message = format!(
-                "{name:?} is missing in {}: data.missing: drop leaves them out",
-                holes(&column)
-            );
-            self.push(PATH, message);
-        }
-        self.finite(PATH, &column);
-        match (task, column.kind) {
-            (Task::Regression, ColumnKind::Numeric) => {
-                if column.min.is_some() && column.min == column.max {
-                    self.push(
-                        PATH,
-                        format!("{name:?} has a single value, there is nothing to learn"),
-                    );
-                }
-            }
-            (Task::Regression, kind) => {
-                let message = format!("{name:?} is {}, a regression needs a number", kind.name());
-                self.push(PATH, message);
-            }
-            (Task::Classification, ColumnKind::Image) => {
-                self.push(PATH, format!("{name:?} is an image, not classes"));
-            }
-            (Task::Classification, _) => self.classes(spec, &column, rows),
-            (Task::LanguageModel, _) => {}
-        }
-    }
-
-    fn classes(&mut self, spec: &Spec, column: &Column, rows: u64) {
-        const PATH: &str = "data.label";
-        let name = &column.name;
-        match column.distinct {
-            Some(0) => self.push(PATH, format!("{name:?} has no value at all")),
-            Some(1) => {
-                let only = column.top.first().map_or("", |(value, _)| value.as_str());
-                self.push(PATH, format!("{name:?} has a single class, {only:?}"));
-            }
-            Some(classes) if classes.saturating_mul(2) > rows => {
-                let hint = match column.kind {
-                    ColumnKind::Numeric => "; is the task regression?",
-                    _ => "",
-                };
-                let message = format!(
-                    "{name:?} has {classes} classes in {rows} rows, a class needs at least 2{hint}"
-                );
-                self.push(PATH, message);
-            }
-            Some(_) => {}
-            None => self.push(PATH, format!("{name:?} has too many values to be classes")),
-        }
-        let ClassWeights::Given(weights) = &spec.loss.class_weights else {
-            return;
-        };
-        // Only a complete list of classes can say that one is not there.
-        if column
-            .distinct
-            .is_none_or(|distinct| distinct > column.top.len() as u64)
-        {
-            return;
-        }
-        let classes: Vec<&str> = column.top.iter().map(|(class, _)| class.as_str()).collect();
-        for class in weights
-            .keys()
-            .filter(|class| !classes.contains(&class.as_str()))
-        {
-            let near = nearest(class, classes.iter().copied());
-            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-            let path = format!("loss.class_weights.{class}");
-            self.push(&path, format!("{name:?} has no class {class:?}{hint}"));
         }
     }
 
@@ -337,7 +283,7 @@ impl Found<'_> {
         }
     }
 
-    fn text(&mut self, data: &DataSpec, text: &TextColumn) {
+    fn text(&mut self, data: &DataSpec, task: Task, text: &TextColumn, rows: Rows) {
         const PATH: &str = "data.text.column";
         let Some(column) = self.find(PATH, &text.column) else {
             return;
@@ -347,59 +293,41 @@ impl Found<'_> {
             self.push(PATH, format!("{:?} is {kind}, not text", column.name));
         }
         self.missing(PATH, data, &column);
-    }
-
-    fn features(&mut self, data: &DataSpec, rows: u64) {
-        let taken: Vec<Column> = feature_columns(data, self.columns)
-            .into_iter()
-            .cloned()
-            .collect();
-        if taken.is_empty() {
-            self.push("data.features", "no column is left to learn from");
-        }
-        let mut width = 0u64;
-        for column in &taken {
-            let name = &column.name;
-            match column.kind {
-                ColumnKind::Numeric => width += 1,
-                ColumnKind::Categorical => {
-                    width += column.distinct.unwrap_or(FEATURES_MAX);
-                    if is_name_of_row(column, rows) && !data.types.contains_key(name) {
-                        let message = format!(
-                            "{name:?} has another value in every row, which says nothing about the next: put it in data.drop, or say data.types: {{ {name}: categorical }}"
-                        );
-                        self.push("data.features", message);
-                    }
-                }
-                ColumnKind::Text => {
-                    let message = format!(
-                        "{name:?} is text: put it in data.drop, read it with data.text, or say data.types: {{ {name}: categorical }}"
-                    );
-                    self.push("data.features", message);
-                }
-                ColumnKind::Image => {
-                    let message = format!(
-                        "{name:?} is an image: put it in data.drop, or read it with data.image"
-                    );
-                    self.push("data.features", message);
-                }
-            }
-            self.missing("data.missing", data, column);
-            self.finite("data.features", column);
-        }
-        if width > FEATURES_MAX {
-            let widest = taken
-                .iter()
-                .max_by_key(|column| column.distinct.unwrap_or(u64::MAX));
-            let name = widest.map_or("", |column| column.name.as_str());
-            let message = format!(
-                "{width} inputs with one for each category, more than {FEATURES_MAX}; {name:?} has the most: put it in data.drop"
-            );
-            self.push("data.features", message);
+        if let (Task::LanguageModel, Rows::All(rows), Some(bytes)) = (task, rows, column.bytes) {
+            let left_out = match data.missing {
+                Missing::Drop => column.nulls,
+                _ => 0,
+            };
+            // Texts are joined by line feeds.
+            let joints = rows.saturating_sub(left_out).saturating_sub(1);
+            self.windows(data, text, bytes + joints);
         }
     }
 
-    fn missing(&mut self, path: &str, data: &DataSpec, column: &Column) {
+    /// Each part of a language model's text holds a window.
+    fn windows(&mut self, data: &DataSpec, text: &TextColumn, bytes: u64) {
+        const PATH: &str = "data.text.context";
+        let context = u64::from(text.context);
+        let (train, valid) = data.split.byte_shares(bytes);
+        let (part, least) = match train <= valid {
+            true => ("train", train),
+            false => ("valid", valid),
+        };
+        if least > context {
+            return;
+        }
+        let hint = match least {
+            0 | 1 => "read a longer text".into(),
+            fit => format!("{} would do", fit - 1),
+        };
+        let message = format!(
+            "{hint}: {part} has {least} of {bytes} bytes, and a window of {context} takes {}",
+            context + 1
+        );
+        self.push(PATH, message);
+    }
+
+    pub(super) fn missing(&mut self, path: &str, data: &DataSpec, column: &Column) {
         let name = &column.name;
         if column.nulls == 0 {
             return;
@@ -408,10 +336,11 @@ impl Found<'_> {
         let numeric = column.kind == ColumnKind::Numeric;
         match data.missing {
             Missing::Error => {
-                let mean = if numeric {
-                    "mean fills in train's mean, "
-                } else {
-                    ""
+                let mean = match column.kind {
+                    ColumnKind::Numeric => "mean fills in train's mean, ",
+                    ColumnKind::Image => "",
+                    _ if data.text.is_some() => "mean reads an empty text, ",
+                    _ => "mean takes it for none of the categories, ",
                 };
                 let message = format!(
                     "{name:?} is missing in {holes}: with data.missing, {mean}drop leaves the rows out"
@@ -433,7 +362,7 @@ impl Found<'_> {
         }
     }
 
-    fn finite(&mut self, path: &str, column: &Column) {
+    pub(super) fn finite(&mut self, path: &str, column: &Column) {
         if let Some(row) = column.first_infinite {
             let name = &column.name;
             let message = format!(
@@ -445,17 +374,12 @@ impl Found<'_> {
 }
 
 /// How many rows have no value, and where the first is.
-fn holes(column: &Column) -> String {
+pub(super) fn holes(column: &Column) -> String {
     match (column.nulls, column.first_null) {
         (1, Some(row)) => format!("row {row}"),
         (nulls, Some(row)) => format!("{nulls} rows, the first is row {row}"),
         (nulls, None) => format!("{nulls} rows"),
     }
-}
-
-/// Whether no two rows of many have the same value: an id, a name.
-fn is_name_of_row(column: &Column, rows: u64) -> bool {
-    rows >= NAMES_MIN && column.nulls == 0 && column.distinct == Some(rows)
 }
 
 /// Rows of train, where the statistics decide them.

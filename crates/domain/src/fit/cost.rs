@@ -258,6 +258,7 @@ mod tests {
             std: None,
             distinct: Some(distinct),
             top: vec![],
+            bytes: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A spec beside prepared data: what the model gets, what it answers, and how many steps an epoch has.
 
+use super::layers::{layer_problem, outputs_of};
 use crate::dataset::{InputShape, OutputShape, PreparedManifest};
 use crate::spec::{ClassWeights, ModelSpec, Problem, Spec};
 
@@ -65,6 +66,7 @@ pub fn fit_prepared(spec: &Spec, p: &PreparedManifest) -> Result<ModelPlan, Vec<
             push("loss.class_weights", message);
         }
     }
+    problems.extend(layer_problem(&spec.model, &p.input, outputs_of(&p.output)));
     problems.extend(batch_problem(spec, p.train.rows));
     if !problems.is_empty() {
         return Err(problems);

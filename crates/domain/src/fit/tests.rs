@@ -1,10 +1,13 @@
 //! Specs beside datasets that do and do not go with them.
 #![allow(clippy::unwrap_used)]
 
+mod late;
+mod plans;
+mod search;
+
 use super::*;
 use crate::dataset::{Column, InputShape, OutputShape, PreparedManifest, PreparedPart};
 use crate::id::Digest;
-use crate::search::RungPlan;
 use crate::spec::{self, ColumnKind, Spec};
 
 fn spec_of(text: &str) -> Spec {
@@ -29,6 +32,7 @@ fn column(name: &str, kind: ColumnKind) -> Column {
         std: Some(0.5),
         distinct: Some(3),
         top: ["a", "b", "c"].map(|class| (class.to_owned(), 30)).to_vec(),
+        bytes: None,
     }
 }
 
@@ -160,7 +164,7 @@ fn columns_that_a_table_cannot_hold() {
         "label: class, features: [age, town]",
         |columns| columns[2].distinct = None,
         &[
-            "data.features: 1048577 inputs with one for each category, more than 1048576; \"town\" has the most: put it in data.drop",
+            "data.features: \"town\" has more than 65536 different values and each would be a feature, more than 4096: put it in data.drop",
         ],
     );
 }
@@ -282,7 +286,7 @@ fn missing_values_and_empty_splits() {
         holes,
         &[
             "data.missing: \"age\" is missing in row 3: with data.missing, mean fills in train's mean, drop leaves the rows out",
-            "data.missing: \"town\" is missing in 6 rows: with data.missing, drop leaves the rows out",
+            "data.missing: \"town\" is missing in 6 rows: with data.missing, mean takes it for none of the categories, drop leaves the rows out",
         ],
     );
     check_data(
@@ -334,9 +338,11 @@ fn images_and_texts() {
             "model.kernel: 9 is larger than the image, 8 by 8",
         ],
     );
+    let reader = "task: language_model\nmodel: { kind: transformer }\ndata: { dataset: d }";
+    check(reader, as_is, 90, &[]);
     check(
-        "task: language_model\nmodel: { kind: transformer }\ndata: { dataset: d }",
-        as_is,
+        reader,
+        |columns| columns[4].kind = ColumnKind::Categorical,
         90,
         &[
             "data.text.column: the data has no column \"text\", its columns are age, height, town, class, body, photo",
@@ -437,62 +443,4 @@ fn features_keep_the_datasets_order() {
         names("image: { column: photo, shape: [1, 28, 28] }"),
         ["photo"]
     );
-}
-
-#[track_caller]
-fn check_preview(search: &str, expected: (Option<u64>, Option<u64>, &[(u64, u32)])) {
-    let text = format!("model: {{ kind: noop }}\ntrain: {{ epochs: 9 }}\nsearch: {search}");
-    let found = preview(&spec_of(&text));
-    let rungs: Vec<(u64, u32)> = found
-        .rungs
-        .iter()
-        .map(|RungPlan { until, trials }| (*until, *trials))
-        .collect();
-    assert_eq!(
-        (found.trials, found.epochs, rungs.as_slice()),
-        expected,
-        "{search}"
-    );
-}
-
-#[test]
-fn previews_count_trials_and_epochs() {
-    let x = "parameters: { model.x: { min: 0, max: 1 } }";
-    let grid = "sampler: { kind: grid }, parameters: { model.x: { values: [1, 2, 3] } }";
-    check_preview(
-        &format!("{{ limit: {{ trials: 5 }}, {x} }}"),
-        (Some(5), Some(45), &[(9, 5)]),
-    );
-    check_preview(&format!("{{ {grid} }}"), (Some(3), Some(27), &[(9, 3)]));
-    check_preview(
-        &format!("{{ limit: {{ trials: 2 }}, {grid} }}"),
-        (Some(2), Some(18), &[(9, 2)]),
-    );
-    check_preview(
-        &format!("{{ limit: {{ time: 1h }}, {x} }}"),
-        (None, None, &[(9, 1)]),
-    );
-    check_preview(
-        &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: asha }}, {x} }}"),
-        (Some(9), Some(9 + 6 + 6), &[(1, 9), (3, 3), (9, 1)]),
-    );
-    // Brackets of 9, 5 and 3 trials that begin at 1, 3 and 9.
-    check_preview(
-        &format!("{{ limit: {{ trials: 17 }}, scheduler: {{ kind: hyperband }}, {x} }}"),
-        (Some(17), Some(17 + 22 + 30), &[(1, 17), (3, 11), (9, 5)]),
-    );
-    check_preview(
-        &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: pasha }}, {x} }}"),
-        (Some(9), Some(9 + 6 + 6), &[(1, 9), (3, 3), (9, 1)]),
-    );
-    check_preview(
-        &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: plateau }}, {x} }}"),
-        (Some(9), Some(81), &[(9, 9)]),
-    );
-    let single = preview(&spec_of("model: { kind: noop }"));
-    assert_eq!((single.trials, single.epochs), (Some(1), Some(1)));
-    let external = "trials: external\nsearch: { limit: { trials: 5 }, objective: { metric: m, goal: minimize }, parameters: { x: { min: 0, max: 9 } } }";
-    let external = preview(&spec_of(external));
-    assert_eq!((external.trials, external.epochs), (Some(5), None));
-    assert_eq!((external.epochs_full, external.rungs.len()), (None, 0));
 }

@@ -30,8 +30,10 @@ use serde::{Deserialize, Serialize};
 
 pub use check::check;
 pub use defaults::metrics;
+pub(crate) use probe::{candidates, meet_conditions};
 pub use problem::{Pos, Problem, render_problems};
 pub use schema::json_schema;
+pub(crate) use space::shown;
 pub use suggest::nearest;
 pub use tree::{DEPTH_MAX, NODES_MAX, TEXT_BYTES_MAX};
 
@@ -140,6 +142,7 @@ pub enum ColumnKind {
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
     Error,
+    /// A number becomes train's mean, a category none of the categories (all its inputs are zero), a text an empty one.
     Mean,
     Drop,
 }

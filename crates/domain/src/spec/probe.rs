@@ -123,7 +123,7 @@ fn missing_condition(name: &str) -> Option<String> {
 }
 
 /// The values to try: all of a list, both ends of a range.
-fn candidates(range: &Range) -> Vec<Value> {
+pub(crate) fn candidates(range: &Range) -> Vec<Value> {
     match range {
         Range::Real { min, max, .. } => vec![Value::Real(*min), Value::Real(*max)],
         Range::Integer { min, max, .. } => vec![Value::Int(*min), Value::Int(*max)],
@@ -132,7 +132,7 @@ fn candidates(range: &Range) -> Vec<Value> {
 }
 
 /// Values under which a parameter exists: each condition's first, and its parent's conditions in turn.
-fn meet_conditions(space: &Space, parameter: &Parameter) -> Assignment {
+pub(crate) fn meet_conditions(space: &Space, parameter: &Parameter) -> Assignment {
     let mut met = Assignment::new();
     let mut open = vec![parameter];
     while let Some(parameter) = open.pop() {

@@ -421,7 +421,7 @@ pub(super) fn place(root: &Node, name: &str) -> Pos {
 }
 
 /// A scalar for a message about a value.
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match assign::scalar_of(value) {
         Scalar::Text(text) => text,
         scalar => scalar.describe(),

@@ -42,7 +42,9 @@ pub fn dataset(cluster: &Cluster, name: &str, version: Option<Digest>) -> Option
         rows: manifest.rows,
         files: manifest.files.len() as u64,
         bytes: manifest.files.iter().map(|f| f.blob.bytes).sum(),
-        source: manifest.source,
+        source: cluster
+            .source(name, version)
+            .map_or(manifest.source, str::to_owned),
         columns: manifest
             .columns
             .iter()
@@ -63,4 +65,73 @@ pub fn datasets(cluster: &Cluster) -> Vec<DatasetDocument> {
         .keys()
         .filter_map(|name| dataset(cluster, name, None))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::command::Command;
+    use crate::id::{LogIndex, WallMs};
+
+    /// Registers the same rows under names and from sources, in order.
+    fn fleet(added: &[(&str, &str)]) -> Cluster {
+        let mut cluster = Cluster::new();
+        for (i, (name, source)) in added.iter().enumerate() {
+            let manifest = DatasetManifest {
+                version: Digest::of(b"rows"),
+                rows: 0,
+                files: vec![],
+                columns: vec![],
+                source: (*source).to_owned(),
+                source_digest: Digest::of(b"bytes"),
+            };
+            let add = Command::AddDataset {
+                name: (*name).to_owned(),
+                manifest: serde_json::to_string(&manifest).unwrap(),
+                at: WallMs(0),
+            };
+            cluster.apply(LogIndex(i as u64 + 1), add);
+        }
+        cluster
+    }
+
+    #[track_caller]
+    fn check(added: &[(&str, &str)], expected: &[(&str, &str)]) {
+        let cluster = fleet(added);
+        let restored = Cluster::decode(&cluster.encode()).unwrap();
+        assert_eq!(restored, cluster);
+        for (name, source) in expected {
+            let found = dataset(&restored, name, None).unwrap().source;
+            assert_eq!(found, *source, "{name} of {added:?}");
+        }
+    }
+
+    #[test]
+    fn equal_rows_have_a_source_for_each_name() {
+        check(&[("a", "a.csv")], &[("a", "a.csv")]);
+        let both = [("a", "a.csv"), ("b", "b.parquet")];
+        check(&both, &[("a", "a.csv"), ("b", "b.parquet")]);
+        // Under one name the last one counts.
+        check(
+            &[("a", "a.csv"), ("b", "b.parquet"), ("b", "c.csv")],
+            &[("a", "a.csv"), ("b", "c.csv")],
+        );
+        check(
+            &[("a", "a.csv"), ("a", "b.csv"), ("a", "a.csv")],
+            &[("a", "a.csv")],
+        );
+    }
+
+    #[test]
+    fn snapshots_from_before_there_were_sources_are_read() {
+        let cluster = fleet(&[("a", "a.csv")]);
+        let mut bytes = cluster.encode();
+        assert_eq!(bytes.pop(), Some(0), "no source of its own");
+        bytes[..2].copy_from_slice(&2_u16.to_le_bytes());
+        assert_eq!(Cluster::decode(&bytes).unwrap(), cluster);
+        assert_eq!(bytes.pop(), Some(0), "no origin");
+        bytes[..2].copy_from_slice(&1_u16.to_le_bytes());
+        assert_eq!(Cluster::decode(&bytes).unwrap(), cluster);
+    }
 }

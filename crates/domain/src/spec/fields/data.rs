@@ -208,7 +208,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "data.missing",
         Shape::choice(&["error", "mean", "drop"]),
-        "what to do about a missing value: refuse the data, take train's mean, or drop the row",
+        "what to do about a missing value: refuse the data, take train's mean (of categories none), or drop the row",
         |s| {
             of(s, |d| {
                 let name = match d.missing {
