@@ -11,6 +11,7 @@ mod documents;
 mod export;
 mod fleet;
 mod foreground;
+mod importance;
 mod local;
 mod locate;
 mod origin;
