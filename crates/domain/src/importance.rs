@@ -62,7 +62,7 @@ mod tests {
             let lr = 10f64.powi(-(number as i32 / 3 % 4));
             let mut parameters = BTreeMap::from([
                 ("lr".to_owned(), json!(lr)),
-                ("flip".to_owned(), json!(number / 8 % 2 == 0)),
+                ("flip".to_owned(), json!((number / 8).is_multiple_of(2))),
                 ("kind".to_owned(), json!(kind)),
             ]);
             if kind == "a" {
