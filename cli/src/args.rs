@@ -17,7 +17,7 @@ pub use dataset::{AddFiles, DatasetVerb};
 pub use fleet::FleetVerb;
 pub use serve::{Coordinator, Slots, Up, Worker};
 pub use sim::Sim;
-pub use sweep::{Cancel, ExportFormat, ExportSweep, Submit, SweepVerb, Top};
+pub use sweep::{Cancel, ExportFormat, ExportSweep, ImportanceArgs, Submit, SweepVerb, Top};
 pub use trial::{AddFile, ArtifactVerb, Ask, ForkTrial, GetFile, Metrics, Tell, TrialVerb};
 
 /// One binary that turns a heap of machines into a training fleet.
@@ -301,6 +301,8 @@ mod tests {
             false,
         );
         check("bonfire trial tell a/1 --attempt 1 --value one", false);
+        check("bonfire sweep importance last --pairs -o json", true);
+        check("bonfire sweep importance", false);
         check("bonfire schema nothing", false);
         check(
             "bonfire worker --coordinator a:1,b:2 --token-file t --slots auto --labels zone=a,kind=b",

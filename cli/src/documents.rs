@@ -3,6 +3,7 @@
 use bonfire_domain::Digest;
 use bonfire_domain::dataset::DatasetManifest;
 use bonfire_domain::select::SelectError;
+use bonfire_domain::spec::Spec;
 use bonfire_domain::view::{
     AttemptDocument, CheckpointDocument, DatasetDocument, SweepDocument, SweepRow, TrialDocument,
 };
@@ -150,6 +151,17 @@ pub async fn sweeps(fleet: &Fleet) -> Result<Vec<SweepRow>, Failure> {
 
 pub async fn sweep(fleet: &Fleet, sweep: &str) -> Result<SweepDocument, Failure> {
     get(fleet, &sweep_path(sweep)).await
+}
+
+/// The spec of a sweep, by its name.
+///
+/// # Errors
+/// Exit 3 if there is none, 1 for a spec of another version.
+pub async fn spec(fleet: &Fleet, sweep: &str) -> Result<Spec, Failure> {
+    let path = format!("{}/spec", sweep_path(sweep));
+    let text = fleet.get(&path).await?.json;
+    Spec::from_canonical(&String::from_utf8_lossy(&text))
+        .map_err(|e| Failure::failed(format!("the sweep's spec cannot be read: {e}")))
 }
 
 pub async fn trial(fleet: &Fleet, trial: &str) -> Result<TrialDocument, Failure> {

@@ -12,6 +12,7 @@ mod documents;
 mod export;
 mod fleet;
 mod foreground;
+mod importance;
 mod local;
 mod locate;
 mod origin;

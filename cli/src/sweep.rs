@@ -12,6 +12,7 @@ use crate::connect::{Link, Need};
 use crate::documents;
 use crate::export;
 use crate::foreground::{Foreground, Interrupt, ask_hint};
+use crate::importance;
 use crate::output::errors::{Exit, Failure, Outcome};
 use crate::output::{Output, json, table, text};
 use crate::preview;
@@ -28,6 +29,7 @@ pub async fn act(global: &Global, verb: &SweepVerb) -> Outcome {
         SweepVerb::Show(args) => show(global, &args.sweep).await,
         SweepVerb::Watch(args) => watch(global, &args.sweep).await,
         SweepVerb::Top(args) => top(global, args).await,
+        SweepVerb::Importance(args) => importance::act(global, args).await,
         SweepVerb::Pause(args) => control(global, &args.sweep, SweepAction::Pause).await,
         SweepVerb::Resume(args) => resume(global, &args.sweep, args.local).await,
         SweepVerb::Cancel(Cancel { sweep, save }) => {

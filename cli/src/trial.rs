@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use bonfire_domain::command::TrialAction;
 use bonfire_domain::search::{Assignment, Value};
-use bonfire_domain::spec::Spec;
 use bonfire_domain::view::{SweepRow, TrialDocument};
 use bonfire_proto::wire::{ControlTrial, Fork};
 
@@ -291,11 +290,7 @@ async fn fork_in(front: &mut Foreground, args: &ForkTrial) -> Outcome {
         None => (args.trial.as_str(), None),
     };
     let parent = documents::trial(&front.link.fleet, selector).await?;
-    let path = format!("{}/spec", documents::sweep_path(sweep_of(&parent)));
-    let text = front.link.fleet.get(&path).await?.json;
-    let spec = Spec::from_canonical(&String::from_utf8_lossy(&text));
-    let spec =
-        spec.map_err(|e| Failure::failed(format!("the sweep's spec cannot be read: {e}")))?;
+    let spec = documents::spec(&front.link.fleet, sweep_of(&parent)).await?;
     let parameters = override_parameters(&parent, &args.overrides);
     spec.with(&parameters).map_err(|problems| {
         Failure::wrong(

@@ -26,6 +26,9 @@ pub enum SweepVerb {
     /// The best trials
     #[command(after_help = "Example:\n  bonfire sweep top last -n 5")]
     Top(Top),
+    /// Which parameters the values of completed trials depend on
+    #[command(after_help = "Example:\n  bonfire sweep importance last --pairs")]
+    Importance(ImportanceArgs),
     /// Save what runs and start nothing more
     #[command(after_help = "Example:\n  bonfire sweep pause digits-k2f")]
     Pause(Named),
@@ -75,6 +78,15 @@ pub struct Top {
     /// How many
     #[arg(short = 'n', long = "number", default_value_t = 10)]
     pub number: usize,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ImportanceArgs {
+    /// A sweep: its name, a unique prefix, or last
+    pub sweep: String,
+    /// Pairs of parameters instead: what they do together, beyond what each does by itself
+    #[arg(long)]
+    pub pairs: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod fit;
 pub mod glob;
 pub mod id;
+pub mod importance;
 pub mod invariant;
 pub mod leader;
 pub mod metric;

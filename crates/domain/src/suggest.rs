@@ -51,14 +51,7 @@ impl Suggester {
     pub fn add_sweep(&mut self, sweep: SweepId, spec: &Spec) {
         let source = match &spec.search {
             None => Some(Source::Single),
-            Some(search) => Sampler::new(
-                search.sampler,
-                search.space.clone(),
-                spec.objective.goal,
-                search.seed,
-            )
-            .ok()
-            .map(|s| Source::Sampler(Box::new(s))),
+            Some(_) => spec.sampler().map(|s| Source::Sampler(Box::new(s))),
         };
         if let Some(source) = source {
             self.sources.entry(sweep).or_insert(source);

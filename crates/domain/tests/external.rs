@@ -19,9 +19,14 @@ const SWEEP: SweepId = SweepId(0);
 const LIMIT_MS: u64 = 10_000;
 
 fn text(scheduler: &str) -> String {
+    let sampler = if scheduler.contains("bohb") {
+        "tpe"
+    } else {
+        "sobol"
+    };
     format!(
         "kind: sweep\nversion: 1\nname: p\ntrials: external\nlimits: {{ time: 10s }}\nretry: {{ lost: 1000 }}\nsearch:\n  \
-         objective: {{ metric: loss, goal: minimize }}\n  sampler: {{ kind: sobol, seed: 3 }}\n  scheduler: {scheduler}\n  \
+         objective: {{ metric: loss, goal: minimize }}\n  sampler: {{ kind: {sampler}, seed: 3 }}\n  scheduler: {scheduler}\n  \
          limit: {{ trials: 12, failed_trials: 1000 }}\n  parameters: {{ x: {{ min: 0.0, max: 1.0 }} }}\n"
     )
 }
@@ -333,6 +338,7 @@ proptest! {
             "{ kind: asha, min: 1, max: 9, eta: 2 }",
             "{ kind: hyperband, min: 1, max: 9, eta: 2 }",
             "{ kind: pasha, min: 1, max: 9, eta: 2 }",
+            "{ kind: bohb, min: 1, max: 9, eta: 2 }",
             "{ kind: wilcoxon, threshold: 0.3 }",
             "{ kind: plateau, patience: 2 }",
         ]),

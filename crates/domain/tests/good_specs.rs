@@ -361,6 +361,7 @@ prop_compose! {
             "search: { sampler: { kind: grid, seed: 5 }, parameters: { train.seed: { values: [3, 1, 2] }, schedule.kind: { values: [step, cosine] }, schedule.factor: { values: [0.5], when: { schedule.kind: step } } } }\n",
             "search: { sampler: { kind: cmaes }, limit: { trials: 7 }, scheduler: { kind: median, startup: 2 }, parameters: { optimizer.weight_decay: { values: [0, 0.5], ordered: false } } }\n",
             "search: { objective: { goal: maximize }, limit: { trials: 7 }, scheduler: { kind: hyperband, max: 9, eta: 2 }, parameters: { a: { min: 0.0, max: 1 } } }\n",
+            "search: { sampler: { kind: tpe }, limit: { trials: 7 }, scheduler: { kind: bohb, min: 2, max: 9, eta: 4 }, parameters: { a: { min: 0.0, max: 1 } } }\n",
             "search: { objective: { goal: maximize }, limit: { trials: 7 }, scheduler: { kind: pasha, min: 2, max: 9 }, parameters: { a: { min: 0.0, max: 1 } } }\n",
             "search: { objective: { goal: maximize }, limit: { trials: 7 }, scheduler: { kind: wilcoxon, threshold: 0.05, startup: 4 }, parameters: { a: { min: 0.0, max: 1 } } }\n",
             "search: { limit: { trials: 7 }, scheduler: { kind: plateau, patience: 3, delta: 1e-3 }, parameters: { optimizer.weight_decay: { values: [0, 0.5] } } }\n",

@@ -23,17 +23,21 @@ impl Goal {
         self.rank(a).cmp(&self.rank(b))
     }
 
+    /// A value with its sign turned where larger is better.
+    pub(crate) fn loss(self, value: f64) -> f64 {
+        match self {
+            Goal::Minimize => value,
+            Goal::Maximize => -value,
+        }
+    }
+
     /// A number that is smaller the better the value is: the value's bits, made monotone. NaN is `u64::MAX`,
     /// whatever its payload, so ranks are safe to keep in replicated state.
     pub(crate) fn rank(self, value: f64) -> u64 {
         if value.is_nan() {
             return u64::MAX;
         }
-        let directed = match self {
-            Goal::Minimize => value,
-            Goal::Maximize => -value,
-        };
-        let bits = (directed + 0.0).to_bits(); // -0.0 + 0.0 is 0.0
+        let bits = (self.loss(value) + 0.0).to_bits(); // -0.0 + 0.0 is 0.0
         if bits >> 63 == 1 {
             !bits
         } else {

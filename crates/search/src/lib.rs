@@ -13,6 +13,7 @@
 
 mod event;
 mod goal;
+mod importance;
 mod sampler;
 mod scheduler;
 mod space;
@@ -23,6 +24,9 @@ mod properties;
 
 pub use event::{Ending, Event, Suggestion};
 pub use goal::Goal;
+pub use importance::{
+    IMPORTANCE_TRIALS_MIN, Importance, ImportanceError, Importances, PairImportance, importance,
+};
 pub use sampler::{GRID_MAX, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind};
 pub use scheduler::{
     Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind, StopReason, Verdict,

@@ -111,6 +111,33 @@ fn looking() -> impl Strategy<Value = SamplerKind> {
     ]
 }
 
+/// Schedulers whose rungs samplers look at, and none.
+fn with_rungs() -> impl Strategy<Value = Scheduler> {
+    let kind = prop_oneof![
+        2 => Just(SchedulerKind::None),
+        1 => Just(SchedulerKind::Asha { min: 1, max: 4, eta: 2 }),
+        1 => Just(SchedulerKind::Hyperband { min: 1, max: 4, eta: 2 }),
+        1 => Just(SchedulerKind::Bohb { min: 1, max: 4, eta: 2 }),
+    ];
+    kind.prop_map(|kind| Scheduler::new(kind, Goal::Minimize, 4).unwrap())
+}
+
+/// A sampler that looks at results, under a scheduler. BOHB has only one.
+fn under(
+    kind: SamplerKind,
+    space: &Space,
+    goal: Goal,
+    seed: u64,
+    scheduler: &Scheduler,
+) -> Sampler {
+    let kind = match scheduler.kind() {
+        SchedulerKind::Bohb { .. } => SamplerKind::Tpe,
+        _ => kind,
+    };
+    let sampler = Sampler::new(kind, space.clone(), goal, seed).unwrap();
+    sampler.under(scheduler).unwrap()
+}
+
 fn searching() -> impl Strategy<Value = SamplerKind> {
     prop_oneof![blind(), looking()]
 }
@@ -159,6 +186,7 @@ fn any_scheduler() -> impl Strategy<Value = Scheduler> {
         (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Asha { min, max: 9, eta }),
         (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Hyperband { min, max: 9, eta }),
         (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Pasha { min, max: 9, eta }),
+        (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Bohb { min, max: 9, eta }),
         (1u32..100, 1u32..4).prop_map(|(percent, startup)| SchedulerKind::Wilcoxon {
             threshold: RealSetting::new(f64::from(percent) / 100.0),
             startup,

@@ -11,6 +11,7 @@ mod directions;
 mod gp;
 mod grid;
 mod history;
+mod levels;
 mod parzen;
 mod random;
 mod sobol;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use directions::DIMENSIONS_MAX as SOBOL_DIMENSIONS_MAX;
 
-use crate::{Assignment, Event, Goal, Space, Suggestion};
+use crate::{Assignment, Event, Goal, Scheduler, SchedulerKind, Space, Suggestion};
 use axes::Axes;
 use cma::Evolution;
 use history::History;
@@ -56,6 +57,10 @@ pub enum SamplerError {
     GridTooLarge { size: u128, max: u128 },
     #[error("sobol searches at most {max} parameters, here are {dimensions}: take random")]
     TooManyDimensions { dimensions: usize, max: usize },
+    #[error(
+        "bohb suggests by tpe: take auto or tpe; with another sampler, hyperband has the same rungs"
+    )]
+    NotTpe { kind: SamplerKind },
 }
 
 /// A search in progress.
@@ -72,6 +77,8 @@ pub struct Sampler {
     history: History,
     /// The state of CMA-ES; empty for the other samplers.
     evolution: Evolution,
+    /// Whether a share of the suggestions is random, as in BOHB.
+    explores: bool,
     /// Follows from the space.
     axes: Arc<Axes>,
 }
@@ -98,6 +105,7 @@ struct Kept {
     taken: Taken,
     history: History,
     evolution: Evolution,
+    explores: bool,
 }
 
 impl From<Kept> for Sampler {
@@ -111,6 +119,7 @@ impl From<Kept> for Sampler {
             taken: kept.taken,
             history: kept.history,
             evolution: kept.evolution,
+            explores: kept.explores,
         }
     }
 }
@@ -125,6 +134,7 @@ impl From<Sampler> for Kept {
             taken: sampler.taken,
             history: sampler.history,
             evolution: sampler.evolution,
+            explores: sampler.explores,
         }
     }
 }
@@ -159,7 +169,32 @@ impl Sampler {
                 SamplerKind::Auto => Evolution::late(),
                 _ => Evolution::default(),
             },
+            explores: false,
         })
+    }
+
+    /// The same search of trials that a scheduler stops on its rungs: models compare them on one rung at a time, the
+    /// highest that enough have got to. Under BOHB a third of the suggestions is random, and `Auto` is `Tpe`.
+    ///
+    /// No event has been observed yet.
+    ///
+    /// # Errors
+    /// [`SamplerError::NotTpe`] under BOHB.
+    pub fn under(self, scheduler: &Scheduler) -> Result<Sampler, SamplerError> {
+        let history = History::with_rungs(&scheduler.rungs());
+        if !matches!(scheduler.kind(), SchedulerKind::Bohb { .. }) {
+            return Ok(Sampler { history, ..self });
+        }
+        match self.kind {
+            SamplerKind::Auto | SamplerKind::Tpe => Ok(Sampler {
+                kind: SamplerKind::Tpe,
+                evolution: Evolution::default(),
+                explores: true,
+                history,
+                ..self
+            }),
+            kind => Err(SamplerError::NotTpe { kind }),
+        }
     }
 
     /// Folds one event in: which points have been created, and for a sampler that looks, what came of them. Events of
@@ -322,6 +357,25 @@ mod tests {
             found.map_err(|error| error.to_string()),
             expected.map_err(str::to_owned)
         );
+    }
+
+    #[test]
+    fn bohb_is_tpe() {
+        use SamplerKind::{Auto, Cmaes, Tpe};
+        let (min, max, eta) = (1, 9, 3);
+        let under = |kind, scheduler| {
+            let scheduler = Scheduler::new(scheduler, Goal::Minimize, 9).unwrap();
+            let sampler = Sampler::new(kind, space(2, &REAL), Goal::Minimize, 1).unwrap();
+            sampler.under(&scheduler).map(|sampler| sampler.kind())
+        };
+        let bohb = SchedulerKind::Bohb { min, max, eta };
+        assert_eq!(under(Auto, bohb), Ok(Tpe));
+        assert_eq!(under(Tpe, bohb), Ok(Tpe));
+        let refused = under(Cmaes, bohb);
+        assert_eq!(refused, Err(SamplerError::NotTpe { kind: Cmaes }));
+        let hyperband = SchedulerKind::Hyperband { min, max, eta };
+        assert_eq!(under(Cmaes, hyperband), Ok(Cmaes));
+        assert_eq!(under(Auto, SchedulerKind::None), Ok(Auto));
     }
 
     #[test]

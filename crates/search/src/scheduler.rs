@@ -88,7 +88,7 @@ impl Scheduler {
                 State::Median(Median::new(goal, min, startup))
             }
             SchedulerKind::Asha { min, max, eta } => State::Asha(Asha::new(goal, min, max, eta)),
-            SchedulerKind::Hyperband { min, max, eta } => {
+            SchedulerKind::Hyperband { min, max, eta } | SchedulerKind::Bohb { min, max, eta } => {
                 State::Hyperband(Hyperband::new(goal, min, max, eta))
             }
             SchedulerKind::Pasha { min, max, eta } => State::Pasha(Pasha::new(goal, min, max, eta)),

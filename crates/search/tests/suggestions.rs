@@ -5,8 +5,8 @@
 use std::fmt::Write;
 
 use bonfire_search::{
-    Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space,
-    Suggestion, Value,
+    Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Scheduler,
+    SchedulerKind, Space, Suggestion, Value,
 };
 
 fn texts(values: &[&str]) -> Range {
@@ -183,6 +183,80 @@ fn check_told(kind: SamplerKind, parameters: Vec<Parameter>, count: u32, expecte
     assert!(
         found == expected,
         "suggestions of {kind:?} differ, now they are:\n{found}"
+    );
+}
+
+/// As `check_told`, under a scheduler with rungs at 1, 3 and 9. Values fall towards the loss, so that what a trial was worth early says
+/// little beside the value of one that has trained on.
+#[track_caller]
+fn check_on_rungs(kind: SamplerKind, scheduler: SchedulerKind, count: u32, expected: &str) {
+    let space = Space::new(mixed()).unwrap();
+    let mut scheduler = Scheduler::new(scheduler, Goal::Minimize, 9).unwrap();
+    let sampler = Sampler::new(kind, space, Goal::Minimize, 17).unwrap();
+    let mut sampler = sampler.under(&scheduler).unwrap();
+    let mut losses = Vec::new();
+    let mut found = String::new();
+    for number in 0..count {
+        let Suggestion::Trial(parameters) = sampler.suggest(number) else {
+            break;
+        };
+        writeln!(found, "{number} {}", line(&parameters)).unwrap();
+        losses.push(loss(&parameters));
+        let created = Event::Created { number, parameters };
+        sampler.observe(&created);
+        scheduler.observe(&created);
+        let mut next = Some((number, 1, scheduler.first_until(number)));
+        while let Some((number, from, until)) = next {
+            for at in from..=until {
+                let value = losses[number as usize] + 100.0 / at as f64;
+                let event = Event::Observed { number, at, value };
+                sampler.observe(&event);
+                scheduler.observe(&event);
+            }
+            next = scheduler.promotable().map(|promotion| {
+                let from = scheduler.until(promotion.number).unwrap() + 1;
+                scheduler.promoted(promotion.number);
+                (promotion.number, from, promotion.until)
+            });
+        }
+    }
+    assert!(
+        found == expected,
+        "suggestions of {kind:?} under {:?} differ, now they are:\n{found}",
+        scheduler.kind()
+    );
+}
+
+#[test]
+fn tpe_under_asha() {
+    let (min, max, eta) = (1, 9, 3);
+    check_on_rungs(
+        SamplerKind::Tpe,
+        SchedulerKind::Asha { min, max, eta },
+        120,
+        include_str!("golden/tpe-asha.txt"),
+    );
+}
+
+#[test]
+fn auto_under_hyperband() {
+    let (min, max, eta) = (1, 9, 3);
+    check_on_rungs(
+        SamplerKind::Auto,
+        SchedulerKind::Hyperband { min, max, eta },
+        80,
+        include_str!("golden/auto-hyperband.txt"),
+    );
+}
+
+#[test]
+fn bohb() {
+    let (min, max, eta) = (1, 9, 3);
+    check_on_rungs(
+        SamplerKind::Auto,
+        SchedulerKind::Bohb { min, max, eta },
+        120,
+        include_str!("golden/bohb.txt"),
     );
 }
 

@@ -132,13 +132,15 @@ fn leaked(world: &World<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// I6 and I10: parameters are those the sampler gives to an undisturbed run, values those the trial computes.
+/// I6 and I10: parameters are those the sampler gives to an undisturbed run, values those the trial computes. A sampler that
+/// looks at results has no undisturbed run: they come in another order.
 fn check_results(world: &World<'_>, cluster: &Cluster) -> Result<(), String> {
     for sweep in cluster.sweeps() {
         let mut reference = Suggester::new();
         reference.add_sweep(SweepId(0), &sweep.spec);
         let (expected, _) = reference.suggest(SweepId(0), 0, sweep.next);
-        let known = world.acknowledged.contains(&sweep.name);
+        let looks = sweep.spec.sampler().is_some_and(|s| s.looks_at_results());
+        let known = world.acknowledged.contains(&sweep.name) && !looks;
         for (trial, parameters) in sweep.trials().iter().zip(&expected) {
             let label = sweep.label_of(trial.number);
             if known && trial.parameters != *parameters {

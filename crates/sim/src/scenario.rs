@@ -111,9 +111,13 @@ pub fn asha_spec(trials: u32) -> String {
     )
 }
 
-/// No-op trials under another scheduler, such as `hyperband, min: 1, max: 9`.
+/// No-op trials under another scheduler, such as `hyperband, min: 1, max: 9`. BOHB's sampler is its own.
 pub fn scheduled_spec(scheduler: &str, trials: u32) -> String {
-    asha_spec(trials).replace("asha, min: 1, max: 9, eta: 3", scheduler)
+    let spec = asha_spec(trials).replace("asha, min: 1, max: 9, eta: 3", scheduler);
+    match scheduler.starts_with("bohb") {
+        true => spec.replace("kind: sobol", "kind: auto"),
+        false => spec,
+    }
 }
 
 /// A sweep without a scheduler, whose slots hold trials ahead.

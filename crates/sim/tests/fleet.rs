@@ -51,6 +51,7 @@ fn every_scheduler_stands_rough_schedules() {
         ("pasha, min: 1, max: 9, eta: 2", 30),
         ("plateau, patience: 2, delta: 0.1", 60),
         ("median, startup: 2", 90),
+        ("bohb, min: 1, max: 9, eta: 3", 120),
     ] {
         for seed in first..first + 30 {
             let scenario = Scenario {

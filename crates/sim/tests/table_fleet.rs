@@ -95,6 +95,8 @@ const PLATEAU: &str = "  sampler: { kind: sobol, seed: 3 }\n  scheduler: { kind:
 const WILCOXON: &str =
     "  sampler: { kind: tpe, seed: 3 }\n  scheduler: { kind: wilcoxon }\n  limit: { trials: 60 }\n";
 
+const BOHB: &str = "  sampler: { kind: auto, seed: 3 }\n  scheduler: { kind: bohb, min: 1, max: 9, eta: 3 }\n  limit: { trials: 60 }\n";
+
 /// With failing workers: trials by state and the epochs they got to.
 fn states(search: &str, curve: Option<&str>) -> BTreeMap<(String, u64), u32> {
     let setting = FleetSetting {
@@ -123,6 +125,33 @@ fn hyperband_begins_at_every_rung() {
     assert!((14..=30).contains(&completed), "{states:?}");
     assert!(states[&("pruned".to_owned(), 1)] > 10, "{states:?}");
     assert!(states[&("pruned".to_owned(), 3)] > 5, "{states:?}");
+}
+
+/// The rungs of Hyperband; what is suggested comes to lie near the bottom of the bowl, although every curve starts far above it.
+#[test]
+fn bohb_learns_on_the_rungs_of_hyperband() {
+    let of = |search: &str| {
+        let document = simulate(
+            &spec("minimize", search),
+            &names("loss", Some("history")),
+            fleet(4),
+        );
+        let until: Vec<bool> = document
+            .sweep
+            .trials
+            .iter()
+            .map(|t| t.epochs == 9)
+            .collect();
+        let late = document.sweep.trials.iter().skip(30);
+        let near = late.filter(|trial| {
+            let (x, y) = coordinates(&trial.parameters);
+            metric(x, y) < 20.0
+        });
+        (until.iter().filter(|u| **u).count(), near.count())
+    };
+    let ((full, near), (full_blind, near_blind)) = (of(BOHB), of(HYPERBAND));
+    assert!(full.abs_diff(full_blind) <= 10, "{full} {full_blind}");
+    assert!(near >= 2 * near_blind && near >= 10, "{near} {near_blind}");
 }
 
 #[test]

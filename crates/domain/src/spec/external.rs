@@ -107,7 +107,7 @@ pub(super) fn find_missing(root: &Node, sink: &mut Sink) {
         missing("search.objective", ": { metric: loss, goal: minimize }");
     }
     let rungs = root.find("search.scheduler.kind").is_some_and(|node| {
-        let has = |raw: &str| matches!(raw, "asha" | "hyperband" | "pasha");
+        let has = |raw: &str| matches!(raw, "asha" | "hyperband" | "pasha" | "bohb");
         matches!(&node.content, Content::Scalar(_, raw) if has(raw))
     });
     if rungs && root.find("search.scheduler.max").is_none() {

@@ -25,7 +25,7 @@ mod units;
 
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, Goal, SamplerKind, SchedulerKind, Space};
+use bonfire_search::{Assignment, Goal, Sampler, SamplerKind, Scheduler, SchedulerKind, Space};
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
@@ -418,6 +418,15 @@ impl Spec {
     /// `u32::MAX`, or the last rung.
     pub fn budget(&self) -> u64 {
         u64::from(self.train.epochs)
+    }
+
+    /// The sampler of the search, under its scheduler; `None` for a sweep of one trial.
+    pub fn sampler(&self) -> Option<Sampler> {
+        let search = self.search.as_ref()?;
+        let goal = self.objective.goal;
+        let scheduler = Scheduler::new(search.scheduler, goal, self.budget()).ok()?;
+        let sampler = Sampler::new(search.sampler, search.space.clone(), goal, search.seed).ok()?;
+        sampler.under(&scheduler).ok()
     }
 
     /// V: in how many virtual shards a global batch is reduced.

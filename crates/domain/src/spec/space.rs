@@ -396,7 +396,13 @@ pub(super) fn check_search(root: &Node, spec: &Spec, sink: &mut Sink) {
     if !sink.is_empty() {
         return;
     }
-    if let Err(error) = Sampler::new(search.sampler, search.space.clone(), goal, search.seed) {
+    let scheduler = Scheduler::new(search.scheduler, goal, spec.budget());
+    let sampler = Sampler::new(search.sampler, search.space.clone(), goal, search.seed);
+    let sampler = sampler.and_then(|sampler| match &scheduler {
+        Ok(scheduler) => sampler.under(scheduler),
+        Err(_) => Ok(sampler), // said below
+    });
+    if let Err(error) = sampler {
         sink.push(
             root.place("search.sampler.kind"),
             "search.sampler.kind",
@@ -405,7 +411,7 @@ pub(super) fn check_search(root: &Node, spec: &Spec, sink: &mut Sink) {
     }
     probe::run(root, spec, sink);
     // Its rules have been told as clashes; this is the net below.
-    if let Err(error) = Scheduler::new(search.scheduler, goal, spec.budget()) {
+    if let Err(error) = scheduler {
         sink.push(
             root.place("search.scheduler"),
             "search.scheduler",

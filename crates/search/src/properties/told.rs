@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{
     any_event, any_range, any_value, distinct, looking, points, search, searching, small_range,
-    spaces,
+    spaces, under, with_rungs,
 };
 use crate::{
     Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion,
@@ -30,7 +30,7 @@ fn outcomes(count: usize) -> impl Strategy<Value = Vec<Outcome>> {
         1 => Just(None),
     ];
     let value = prop_oneof![3 => -5.0..5.0, 1 => any_value()];
-    let outcome = (vec(value, 0..3), ending, 0u32..4);
+    let outcome = (vec(value, 0..6), ending, 0u32..4);
     let outcome = outcome.prop_map(|(values, ending, late)| Outcome {
         values,
         ending,
@@ -86,9 +86,10 @@ proptest! {
     #[test]
     fn results_between_two_creations_commute_and_a_restart_changes_nothing(
         space in spaces(any_range()), kind in looking(), seed: u64, outcomes in outcomes(28), maximize: bool,
+        scheduler in with_rungs(),
     ) {
         let goal = if maximize { Goal::Maximize } else { Goal::Minimize };
-        let fresh = || Sampler::new(kind, space.clone(), goal, seed).unwrap();
+        let fresh = || under(kind, &space, goal, seed, &scheduler);
         let mut sampler = fresh();
         let (history, told) = search_told(&mut sampler, &outcomes, false);
         prop_assert!(points(&told).iter().all(|point| space.contains(point)));
@@ -130,9 +131,9 @@ proptest! {
     #[test]
     fn samplers_take_any_history(
         space in spaces(prop_oneof![any_range(), small_range()]), kind in searching(), seed: u64,
-        events in vec(any_event(), 0..80), number: u32,
+        events in vec(any_event(), 0..80), number: u32, scheduler in with_rungs(),
     ) {
-        let mut sampler = Sampler::new(kind, space.clone(), Goal::Maximize, seed).unwrap();
+        let mut sampler = under(kind, &space, Goal::Maximize, seed, &scheduler);
         search(&mut sampler, 10);
         events.iter().for_each(|event| sampler.observe(event));
         if let Suggestion::Trial(point) = sampler.suggest(number) {
@@ -145,6 +146,7 @@ proptest! {
     #[test]
     fn a_finite_space_is_searched_to_its_end_whatever_comes_of_its_trials(
         space in spaces(small_range()), kind in looking(), seed: u64, outcomes in outcomes(81), constant: bool,
+        scheduler in with_rungs(),
     ) {
         let size = space.size().unwrap();
         prop_assume!(size <= 80);
@@ -152,7 +154,7 @@ proptest! {
         if constant {
             outcomes.iter_mut().for_each(|o| *o = Outcome { values: vec![1.5], ending: Some(Ending::Completed), late: 0 });
         }
-        let mut sampler = Sampler::new(kind, space, Goal::Minimize, seed).unwrap();
+        let mut sampler = under(kind, &space, Goal::Minimize, seed, &scheduler);
         let (_, told) = search_told(&mut sampler, &outcomes, false);
         let points = points(&told);
         prop_assert_eq!(points.len() as u128, size);

@@ -4,10 +4,15 @@ use super::taken::Ahead;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use rand_chacha::rand_core::RngCore;
+
 use super::auto::{self, Choice};
 use super::{Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, grid, random, sobol, tpe};
+use crate::space::unit;
 use crate::{Assignment, Suggestion};
 
+/// The share of random suggestions under BOHB: Falkner et al. 2018, section 4.
+const RANDOM_SHARE: f64 = 1.0 / 3.0;
 /// How often a place is drawn again in a space with continuous parameters, once every other point is taken.
 const DRAWS: u32 = 256;
 
@@ -94,6 +99,7 @@ impl<'a> Batch<'a> {
         let running = sampler.history.running() + self.points.len();
         let choice = match sampler.kind {
             _ if valued < auto::STARTUP => Choice::Spread,
+            _ if sampler.explores && explores(sampler.seed, number) => Choice::Random,
             SamplerKind::Gp => Choice::GaussianProcess,
             SamplerKind::Tpe => Choice::Parzen,
             SamplerKind::Cmaes => Choice::Evolution,
@@ -110,6 +116,7 @@ impl<'a> Batch<'a> {
         let is_new = |point: &Assignment| self.is_new(point);
         match choice {
             Choice::Spread => self.spread(number),
+            Choice::Random => self.random(number),
             Choice::Parzen => tpe::suggest(&known, number, is_new),
             Choice::Evolution => {
                 let evolution = self
@@ -166,4 +173,10 @@ impl<'a> Batch<'a> {
         let is_new = |point: &Assignment| self.is_new(point);
         random::draw(&sampler.space, sampler.seed, number, DRAWS, is_new)
     }
+}
+
+/// Whether BOHB draws that trial. By chance and not by turns, which could go along with the brackets' turns.
+fn explores(seed: u64, number: u32) -> bool {
+    let mut stream = random::stream(b"bonfire:bohb:001", seed, u64::from(number));
+    unit(stream.next_u64()) < RANDOM_SHARE
 }

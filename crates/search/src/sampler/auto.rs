@@ -18,6 +18,8 @@ const DIMENSIONS_MAX: usize = 40;
 pub(super) enum Choice {
     /// Points that fill the space.
     Spread,
+    /// Points that are drawn.
+    Random,
     GaussianProcess,
     Parzen,
     /// CMA-ES.

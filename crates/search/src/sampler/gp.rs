@@ -76,14 +76,14 @@ pub(super) fn suggest(
 
 /// The trials to look at, best first.
 fn select<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
-    if known.history.told() <= TOLD_MAX {
+    if known.history.compared() <= TOLD_MAX {
         return known.history.best(known.goal).collect();
     }
     let mut chosen: Vec<Told<'a>> = known.history.best(known.goal).take(TOLD_MAX / 2).collect();
     let mut numbers: Vec<u32> = chosen.iter().map(|told| told.number).collect();
     numbers.sort_unstable();
     let is_other = |told: &Told<'_>| numbers.binary_search(&told.number).is_err();
-    let newest = known.history.newest(known.goal).filter(is_other);
+    let newest = known.history.newest_compared(known.goal).filter(is_other);
     let mut newest: Vec<Told<'a>> = newest.take(TOLD_MAX - TOLD_MAX / 2).collect();
     let loss = |told: &Told<'_>| told.loss.unwrap_or(f64::INFINITY);
     newest.sort_by(|a, b| loss(a).total_cmp(&loss(b)).then(a.number.cmp(&b.number)));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::levels::Levels;
 use crate::{Ending, Goal};
 
 /// One trial as models see it.
@@ -15,6 +16,8 @@ struct Trial {
     /// Training behind the last finite value, and the best finite value.
     seen: Option<(u64, f64)>,
     ending: Option<Ending>,
+    /// The best value up to each level that it has passed.
+    at_levels: Vec<f64>,
 }
 
 /// How a trial compares; smaller is better.
@@ -41,15 +44,23 @@ enum Class {
 pub(super) struct Told<'a> {
     pub(super) number: u32,
     pub(super) point: &'a [f64],
-    /// The best finite value, smaller is better whatever the goal.
+    /// The best finite value, up to where trials are compared; smaller is better whatever the goal.
     pub(super) loss: Option<f64>,
 }
+
+/// Where failed trials begin.
+const FAILED: Standing = Standing {
+    class: Class::Failed,
+    at: Reverse(0),
+    value: 0,
+};
 
 /// The trials by number, and those that say something in order.
 ///
 /// A trial's value is the best finite one it reported; a value that is not finite is as if it had not come. Trials compare as in
 /// Optuna: complete ones by value, then the others with a value by how far they trained and then by value, then failed
-/// ones. Paused trials of a scheduler count with what they have. One takes about 100 bytes and 8 a parameter.
+/// ones. Under a scheduler with rungs they compare on one of them alone, see `levels`; those that have not got there
+/// say nothing but that they have not. One takes about 100 bytes, 8 a parameter and 25 a rung.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct History {
     trials: BTreeMap<u32, Trial>,
@@ -58,9 +69,18 @@ pub(super) struct History {
     failed: usize,
     /// Trials without a value that have not ended.
     pending: BTreeSet<u32>,
+    levels: Levels,
 }
 
 impl History {
+    /// Of trials that a scheduler compares after so many units of training, ascending.
+    pub(super) fn with_rungs(targets: &[u64]) -> History {
+        History {
+            levels: Levels::new(targets),
+            ..History::default()
+        }
+    }
+
     /// A trial exists. A number that is known already stays what it was.
     pub(super) fn create(&mut self, number: u32, point: Box<[f64]>) {
         if self.trials.contains_key(&number) {
@@ -70,6 +90,7 @@ impl History {
             point,
             seen: None,
             ending: None,
+            at_levels: Vec::new(),
         };
         self.trials.insert(number, trial);
         self.pending.insert(number);
@@ -79,6 +100,7 @@ impl History {
         if !value.is_finite() {
             return;
         }
+        let passed = self.levels.passed(at);
         self.change(goal, number, |trial| {
             let (at, value) = match trial.seen {
                 Some((_, best)) if goal.better(best, value) => (at, best),
@@ -86,6 +108,9 @@ impl History {
             };
             let before = trial.seen.map_or(0, |(at, _)| at);
             trial.seen = Some((at.max(before), value));
+            if trial.at_levels.len() < passed {
+                trial.at_levels.resize(passed, value);
+            }
         });
     }
 
@@ -99,12 +124,18 @@ impl History {
         };
         if let Some(standing) = trial.standing(goal) {
             self.ranked.remove(&(standing, number));
-            self.failed -= usize::from(standing.class == Class::Failed);
+            match standing.class {
+                Class::Failed => self.failed -= 1,
+                _ => self.levels.remove(goal, number, &trial.at_levels),
+            }
         }
         change(trial);
         if let Some(standing) = trial.standing(goal) {
             self.ranked.insert((standing, number));
-            self.failed += usize::from(standing.class == Class::Failed);
+            match standing.class {
+                Class::Failed => self.failed += 1,
+                _ => self.levels.insert(goal, number, &trial.at_levels),
+            }
         }
         if trial.seen.is_none() && trial.ending.is_none() {
             self.pending.insert(number);
@@ -134,16 +165,46 @@ impl History {
         points.filter_map(|number| Some(&*self.trials.get(number)?.point))
     }
 
-    /// Best first.
-    pub(super) fn best(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
-        let numbers = self.ranked.iter().map(|(_, number)| *number);
-        numbers.filter_map(move |number| self.tell(goal, number))
+    /// The level that trials compare on, where there are levels.
+    fn level(&self) -> Option<usize> {
+        let (_, trial) = self.trials.first_key_value()?;
+        self.levels.compared(trial.point.len())
     }
 
-    /// Newest first.
+    /// How many trials [`History::best`] gives.
+    pub(super) fn compared(&self) -> usize {
+        match self.level() {
+            Some(level) => self.levels.count(level) + self.failed,
+            None => self.told(),
+        }
+    }
+
+    /// Those that compare, best first, and the failed ones.
+    pub(super) fn best(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
+        let level = self.level();
+        let from = match level {
+            Some(_) => (FAILED, 0),
+            None => (Standing::BEST, 0),
+        };
+        let there = level
+            .into_iter()
+            .flat_map(|level| self.levels.numbers(level));
+        let others = self.ranked.range(from..).map(|(_, number)| *number);
+        let numbers = there.chain(others);
+        numbers.filter_map(move |number| self.tell_at(goal, number, level))
+    }
+
+    /// Those that say something, newest first, whether they compare or not.
     pub(super) fn newest(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
         let numbers = self.trials.keys().rev();
         numbers.filter_map(move |number| self.tell(goal, *number))
+    }
+
+    /// Those that [`History::best`] gives, newest first.
+    pub(super) fn newest_compared(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
+        let level = self.level();
+        let numbers = self.trials.keys().rev();
+        numbers.filter_map(move |number| self.tell_at(goal, *number, level))
     }
 
     /// How a trial compares; `None` if it says nothing.
@@ -161,6 +222,17 @@ impl History {
         self.trials.contains_key(&number)
     }
 
+    /// As [`History::tell`], with the value up to a level; `None` for a trial that has not got there and not failed.
+    fn tell_at(&self, goal: Goal, number: u32, level: Option<usize>) -> Option<Told<'_>> {
+        let told = self.tell(goal, number)?;
+        let (Some(level), Some(_)) = (level, told.loss) else {
+            return Some(told);
+        };
+        let value = *self.trials.get(&number)?.at_levels.get(level)?;
+        let loss = Some(goal.loss(value));
+        Some(Told { loss, ..told })
+    }
+
     fn tell(&self, goal: Goal, number: u32) -> Option<Told<'_>> {
         let trial = self.trials.get(&number)?;
         let class = trial.standing(goal)?.class;
@@ -168,12 +240,18 @@ impl History {
         Some(Told {
             number,
             point: &trial.point,
-            loss: value.map(|(_, value)| match goal {
-                Goal::Minimize => value,
-                Goal::Maximize => -value,
-            }),
+            loss: value.map(|(_, value)| goal.loss(value)),
         })
     }
+}
+
+impl Standing {
+    /// No trial stands before it.
+    const BEST: Standing = Standing {
+        class: Class::Complete,
+        at: Reverse(u64::MAX),
+        value: 0,
+    };
 }
 
 impl Trial {
@@ -204,15 +282,8 @@ mod tests {
     }
     use Fact::{End, Seen};
 
-    /// Trial i is told the facts of row i. Expected: numbers and losses best first, then the pending ones, newest first.
-    #[track_caller]
-    fn check(
-        goal: Goal,
-        facts: &[&[Fact]],
-        expected: &[(u32, Option<f64>)],
-        expected_pending: &[f64],
-    ) {
-        let mut history = History::default();
+    /// Trial i is told the facts of row i.
+    fn tell(history: &mut History, goal: Goal, facts: &[&[Fact]]) {
         for (number, _) in (0..).zip(facts) {
             history.create(number, Box::new([f64::from(number)]));
         }
@@ -224,6 +295,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Trial i is told the facts of row i. Expected: numbers and losses best first, then the pending ones, newest first.
+    #[track_caller]
+    fn check(
+        goal: Goal,
+        facts: &[&[Fact]],
+        expected: &[(u32, Option<f64>)],
+        expected_pending: &[f64],
+    ) {
+        let mut history = History::default();
+        tell(&mut history, goal, facts);
         let best: Vec<_> = history.best(goal).map(|t| (t.number, t.loss)).collect();
         assert_eq!(best, expected);
         let mut newest: Vec<u32> = expected.iter().map(|(number, _)| *number).collect();
@@ -313,6 +396,64 @@ mod tests {
             &[(1, Some(2.0)), (0, Some(3.0))],
             &[],
         );
+    }
+
+    /// Rungs after 1, 3 and 9 units; one dimension, so four trials are enough. Numbers and losses best first, then the
+    /// numbers of those that compare, newest first.
+    #[track_caller]
+    fn check_on_rungs(facts: &[&[Fact]], expected: &[(u32, Option<f64>)]) {
+        let mut history = History::with_rungs(&[1, 3, 9]);
+        tell(&mut history, Minimize, facts);
+        let best: Vec<_> = history.best(Minimize).map(|t| (t.number, t.loss)).collect();
+        assert_eq!(best, expected);
+        assert_eq!(history.compared(), expected.len());
+        let mut newest = expected.to_vec();
+        newest.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let found = history.newest_compared(Minimize);
+        let found: Vec<_> = found.map(|t| (t.number, t.loss)).collect();
+        assert_eq!(found, newest);
+    }
+
+    #[test]
+    fn under_rungs_trials_compare_on_the_highest_that_four_have_got_to() {
+        let rows: [&[Fact]; 8] = [
+            &[Seen(1, 5.0), Seen(3, 2.0), Seen(9, 0.5), DONE],
+            &[Seen(1, 6.0), Seen(2, 3.0), Seen(3, 4.0), PRUNED],
+            &[Seen(1, 1.0)],
+            &[Seen(1, 7.0), Seen(4, 1.5)],
+            &[Seen(2, 0.1), FAILED],
+            &[],
+            &[Seen(1, f64::NAN), Seen(2, 9.0)],
+            &[Seen(1, 3.0), Seen(3, 2.5), CANCELLED],
+        ];
+        // Its value at 3 and not the one at 9; 3.0 is the best up to 3.
+        let at_3 = [
+            (3, Some(1.5)),
+            (0, Some(2.0)),
+            (7, Some(2.5)),
+            (1, Some(3.0)),
+            (4, None),
+        ];
+        check_on_rungs(&rows, &at_3);
+        // Without the last, three are left at 3: all compare at 1.
+        let at_1 = [
+            (2, Some(1.0)),
+            (0, Some(5.0)),
+            (1, Some(6.0)),
+            (3, Some(7.0)),
+            (6, Some(9.0)),
+            (4, None),
+        ];
+        check_on_rungs(&rows[..7], &at_1);
+    }
+
+    #[test]
+    fn a_trial_that_fails_leaves_its_rungs_and_comes_back_when_it_goes_on() {
+        check_on_rungs(
+            &[&[Seen(1, 2.0), FAILED, Seen(3, 1.0), PRUNED]],
+            &[(0, Some(2.0))],
+        );
+        check_on_rungs(&[&[Seen(1, 2.0), Seen(1, 1.0), FAILED]], &[(0, None)]);
     }
 
     #[test]

@@ -80,8 +80,8 @@ pub(super) fn suggest(
 
 /// The best trials, best first; a failed one is never good.
 fn good<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
-    let told = known.history.told();
-    let count = libm::ceil(GOOD_SHARE * told as f64) as usize;
+    let compared = known.history.compared();
+    let count = libm::ceil(GOOD_SHARE * compared as f64) as usize;
     let best = known.history.best(known.goal);
     let valued = best.take_while(|told| told.loss.is_some());
     valued.take(count.clamp(1, GOOD_MAX)).collect()
@@ -98,7 +98,8 @@ fn draw(known: &Known<'_>, likely: &Parzen<'_>, stream: &mut ChaCha8Rng) -> (Ass
 }
 
 /// The trials that are not good: the newest ones, and those that run, as if they had turned out badly (the constant
-/// liar of Ginsbourger et al. 2010).
+/// liar of Ginsbourger et al. 2010). Where trials compare on a rung, those that have not got there are bad too, or the model
+/// would go on drawing beside them.
 fn bad<'a>(known: &Known<'a>, good: &[Told<'_>]) -> Vec<&'a [f64]> {
     let mut numbers: Vec<u32> = good.iter().map(|told| told.number).collect();
     numbers.sort_unstable();

@@ -67,6 +67,8 @@ pub enum SchedulerKind {
         patience: u64,
         delta: RealSetting,
     },
+    /// As `Hyperband`; the sampler is TPE, and draws a share of its suggestions.
+    Bohb { min: u64, max: u64, eta: u32 },
 }
 
 /// Settings a scheduler cannot work with.
@@ -96,7 +98,8 @@ impl SchedulerKind {
         match self {
             SchedulerKind::Asha { max, .. }
             | SchedulerKind::Hyperband { max, .. }
-            | SchedulerKind::Pasha { max, .. } => Some(max),
+            | SchedulerKind::Pasha { max, .. }
+            | SchedulerKind::Bohb { max, .. } => Some(max),
             SchedulerKind::None
             | SchedulerKind::Median { .. }
             | SchedulerKind::Wilcoxon { .. }
@@ -111,6 +114,7 @@ impl SchedulerKind {
             | SchedulerKind::Asha { min, .. }
             | SchedulerKind::Hyperband { min, .. }
             | SchedulerKind::Pasha { min, .. }
+            | SchedulerKind::Bohb { min, .. }
             | SchedulerKind::Plateau { min, .. } => Some(min),
             SchedulerKind::None | SchedulerKind::Wilcoxon { .. } => None,
         }
@@ -131,7 +135,8 @@ impl SchedulerKind {
             SchedulerKind::None | SchedulerKind::Median { .. } => Ok(()),
             SchedulerKind::Asha { min, max, eta }
             | SchedulerKind::Hyperband { min, max, eta }
-            | SchedulerKind::Pasha { min, max, eta } => check_rungs(min, max, eta, budget),
+            | SchedulerKind::Pasha { min, max, eta }
+            | SchedulerKind::Bohb { min, max, eta } => check_rungs(min, max, eta, budget),
             SchedulerKind::Wilcoxon { threshold, .. } => {
                 let is_share = threshold.get() > 0.0 && threshold.get() < 1.0;
                 is_share

@@ -47,6 +47,10 @@ fn previews_count_trials_and_epochs() {
         (Some(17), Some(17 + 22 + 30), &[(1, 17), (3, 11), (9, 5)]),
     );
     check_preview(
+        &format!("{{ limit: {{ trials: 17 }}, scheduler: {{ kind: bohb }}, {x} }}"),
+        (Some(17), Some(17 + 22 + 30), &[(1, 17), (3, 11), (9, 5)]),
+    );
+    check_preview(
         &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: pasha }}, {x} }}"),
         (Some(9), Some(9 + 6 + 6), &[(1, 9), (3, 3), (9, 1)]),
     );

@@ -11,8 +11,8 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.scheduler.kind",
         Shape::Choice {
-            words: &["none", "median", "asha", "hyperband", "pasha", "wilcoxon", "plateau"],
-            later: &["bohb", "pbt", "successive_halving", "freeze_thaw"],
+            words: &["none", "median", "asha", "hyperband", "pasha", "wilcoxon", "plateau", "bohb"],
+            later: &["pbt", "successive_halving", "freeze_thaw"],
         },
         "who stops trials early",
         |s| {
@@ -25,6 +25,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     SchedulerKind::Pasha { .. } => "pasha",
                     SchedulerKind::Wilcoxon { .. } => "wilcoxon",
                     SchedulerKind::Plateau { .. } => "plateau",
+                    SchedulerKind::Bohb { .. } => "bohb",
                 };
                 Datum::Text(name.into())
             })
@@ -46,6 +47,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                         patience: 5.min(max),
                         delta: RealSetting::new(0.0),
                     },
+                    "bohb" => SchedulerKind::Bohb { min, max, eta },
                     _ => SchedulerKind::None,
                 }
             })
@@ -62,6 +64,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                 | SchedulerKind::Asha { min, .. }
                 | SchedulerKind::Hyperband { min, .. }
                 | SchedulerKind::Pasha { min, .. }
+                | SchedulerKind::Bohb { min, .. }
                 | SchedulerKind::Plateau { min, .. } = &mut search.scheduler
                 {
                     *min = v.u64();
@@ -69,7 +72,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
             })
         },
     )
-    .of(&["median", "asha", "hyperband", "pasha", "plateau"]),
+    .of(&["median", "asha", "hyperband", "pasha", "plateau", "bohb"]),
     Field::new(
         "search.scheduler.max",
         Shape::whole(1, 1_000_000),
@@ -79,14 +82,15 @@ pub(in super::super) const FIELDS: &[Field] = &[
             with(s, |search| {
                 if let SchedulerKind::Asha { max, .. }
                 | SchedulerKind::Hyperband { max, .. }
-                | SchedulerKind::Pasha { max, .. } = &mut search.scheduler
+                | SchedulerKind::Pasha { max, .. }
+                | SchedulerKind::Bohb { max, .. } = &mut search.scheduler
                 {
                     *max = v.u64();
                 }
             })
         },
     )
-    .of(&["asha", "hyperband", "pasha"]),
+    .of(&["asha", "hyperband", "pasha", "bohb"]),
     Field::new(
         "search.scheduler.eta",
         Shape::whole(2, 1_000),
@@ -95,7 +99,8 @@ pub(in super::super) const FIELDS: &[Field] = &[
             of(s, |search| match search.scheduler {
                 SchedulerKind::Asha { eta, .. }
                 | SchedulerKind::Hyperband { eta, .. }
-                | SchedulerKind::Pasha { eta, .. } => Datum::Whole(eta.into()),
+                | SchedulerKind::Pasha { eta, .. }
+                | SchedulerKind::Bohb { eta, .. } => Datum::Whole(eta.into()),
                 _ => Datum::Absent,
             })
         },
@@ -103,14 +108,15 @@ pub(in super::super) const FIELDS: &[Field] = &[
             with(s, |search| {
                 if let SchedulerKind::Asha { eta, .. }
                 | SchedulerKind::Hyperband { eta, .. }
-                | SchedulerKind::Pasha { eta, .. } = &mut search.scheduler
+                | SchedulerKind::Pasha { eta, .. }
+                | SchedulerKind::Bohb { eta, .. } = &mut search.scheduler
                 {
                     *eta = v.u32();
                 }
             })
         },
     )
-    .of(&["asha", "hyperband", "pasha"]),
+    .of(&["asha", "hyperband", "pasha", "bohb"]),
     Field::new(
         "search.scheduler.startup",
         Shape::whole(1, 1_000_000),
@@ -210,5 +216,5 @@ pub(in super::super) const FIELDS: &[Field] = &[
         },
         |_, _| {},
     )
-    .of(&["median", "asha", "hyperband", "pasha", "plateau"]),
+    .of(&["median", "asha", "hyperband", "pasha", "plateau", "bohb"]),
 ];

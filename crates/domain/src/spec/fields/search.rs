@@ -53,7 +53,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
         "search.sampler.kind",
         Shape::Choice {
             words: &["auto", "grid", "random", "sobol", "tpe", "gp", "cmaes"],
-            later: &["nsga2", "evolution", "bohb", "halton"],
+            later: &["nsga2", "evolution", "halton"],
         },
         "who picks the next values; auto chooses by the space and the trials so far",
         |s| {
