@@ -10,7 +10,7 @@ use bonfire_domain::view::DatasetDocument;
 use serde_json::json;
 
 use crate::args::{AddFiles, DatasetVerb, Global};
-use crate::connect::{Link, Need};
+use crate::connect::{Link, Need, is_gone};
 use crate::documents;
 use crate::output::errors::{Exit, Failure, Outcome};
 use crate::output::progress::Transfer;
@@ -251,8 +251,12 @@ async fn verify_in(link: &Link, name: &str, output: Output) -> Result<DatasetMan
         let fetched = blobs.get_file(file.blob.digest, &path).await;
         // One file at a time, so that a dataset needs the room of its largest.
         let _ = std::fs::remove_file(&path);
-        fetched
-            .map_err(|e| Failure::from(e).about(format!("file {}", file.blob.digest.short())))?;
+        fetched.map_err(|error| match is_gone(&error) {
+            true => Failure::from(error),
+            false => Failure::failed(error.to_string())
+                .about(format!("file {}", file.blob.digest.short()))
+                .next("bonfire dataset add with its source puts the rows there again"),
+        })?;
         done += file.blob.bytes;
         transfer.update(done, Some(total));
     }

@@ -40,7 +40,10 @@ pub enum TrialVerb {
     )]
     Tell(Tell),
     /// Files attached to it: plots, reports, whatever belongs to it
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  bonfire trial artifact list digits-k2f/17"
+    )]
     Artifact(ArtifactVerb),
     /// What happened to it, and what it waits for
     #[command(after_help = "Example:\n  bonfire trial why digits-k2f/17")]

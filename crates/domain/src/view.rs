@@ -1,5 +1,6 @@
 //! The documents that scripts rely on, made from the replicated state. Field names are stable once released.
 
+mod artifacts;
 mod datasets;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::id::{Attempt, Digest, SweepId, TrialId, WallMs, WorkerId};
 use crate::leader::deadline;
 use crate::origin::Origin;
 
+pub use artifacts::ArtifactDocument;
 pub use datasets::{DatasetDocument, dataset, datasets};
 
 /// Running trials in the row of a sweep.
@@ -179,15 +181,6 @@ pub struct TrialDocument {
     /// Files attached to it, by name.
     #[serde(default)]
     pub artifacts: Vec<ArtifactDocument>,
-}
-
-/// A file attached to a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ArtifactDocument {
-    pub name: String,
-    pub bytes: u64,
-    pub digest: String,
-    pub added: String,
 }
 
 /// `trial ask SWEEP -o json`.
@@ -427,19 +420,8 @@ pub fn trial(cluster: &Cluster, id: TrialId) -> Option<TrialDocument> {
         checkpoints: checkpoints(sweep, &trial),
         spec: spec.unwrap_or(serde_json::Value::Null),
         dataset: sweep.dataset.map(|d| d.hex()),
-        artifacts: artifacts(cluster, id),
+        artifacts: artifacts::of_trial(cluster, id),
     })
-}
-
-fn artifacts(cluster: &Cluster, id: TrialId) -> Vec<ArtifactDocument> {
-    let held = cluster.artifacts(id).into_iter().flatten();
-    held.map(|(name, artifact)| ArtifactDocument {
-        name: name.clone(),
-        bytes: artifact.blob.bytes,
-        digest: artifact.blob.digest.hex(),
-        added: time_text(artifact.added),
-    })
-    .collect()
 }
 
 /// A trial as its asker gets it; `None` once another attempt is current.
