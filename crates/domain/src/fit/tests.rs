@@ -56,12 +56,15 @@ const TABLE: &str = "task: classification\nmodel: { kind: mlp }\n";
 /// `expected`: `path: message` of each problem.
 #[track_caller]
 fn check(text: &str, change: impl Fn(&mut Vec<Column>), rows: u64, expected: &[&str]) {
-    let spec = spec_of(text);
     let mut columns = columns();
     change(&mut columns);
-    let found = fit(&spec, &columns, Rows::First(rows))
-        .err()
-        .unwrap_or_default();
+    check_rows(text, &columns, Rows::First(rows), expected);
+}
+
+/// What is wrong with a spec beside these columns.
+#[track_caller]
+fn check_rows(text: &str, columns: &[Column], rows: Rows, expected: &[&str]) {
+    let found = fit(&spec_of(text), columns, rows).err().unwrap_or_default();
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "{text}");
 }

@@ -1,8 +1,8 @@
 //! What shows only where all rows are known, and would otherwise stop a trial or its data when the fleet is at work.
 
-use super::{TABLE, check, check_data, columns, spec_of};
+use super::{TABLE, check, check_data, check_rows, columns};
 use crate::dataset::Column;
-use crate::fit::{Rows, fit};
+use crate::fit::Rows;
 use crate::spec::ColumnKind;
 
 /// As [`check`], with 90 rows, which are all.
@@ -10,14 +10,7 @@ use crate::spec::ColumnKind;
 fn check_all(text: &str, change: impl Fn(&mut Vec<Column>), expected: &[&str]) {
     let mut columns = columns();
     change(&mut columns);
-    let found = fit(&spec_of(text), &columns, Rows::All(90));
-    let found: Vec<String> = found
-        .err()
-        .unwrap_or_default()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(found, expected, "{text}");
+    check_rows(text, &columns, Rows::All(90), expected);
 }
 
 #[test]

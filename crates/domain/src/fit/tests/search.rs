@@ -1,8 +1,8 @@
 //! Values that a search may try, beside the data.
 
-use super::{columns, spec_of};
+use super::{check_rows, columns};
 use crate::dataset::Column;
-use crate::fit::{Rows, fit};
+use crate::fit::Rows;
 
 /// 3 classes of 27 rows: 66 in all are train. `expected`: `path: message` of each problem.
 #[track_caller]
@@ -12,14 +12,7 @@ fn check(text: &str, change: impl Fn(&mut Vec<Column>), expected: &[&str]) {
         *rows = 27;
     }
     change(&mut columns);
-    let found = fit(&spec_of(text), &columns, Rows::All(81));
-    let found: Vec<String> = found
-        .err()
-        .unwrap_or_default()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(found, expected, "{text}");
+    check_rows(text, &columns, Rows::All(81), expected);
 }
 
 fn mlp(model: &str, data: &str, parameters: &str) -> String {
