@@ -32,41 +32,58 @@ pub fn overhead(settings: &Settings) -> anyhow::Result<Vec<Row>> {
         .iter()
         .map(|(name, spec)| one(name, spec, settings))
         .collect::<anyhow::Result<_>>()?;
-    rows.push(stall(settings)?);
+    rows.extend(stall(settings)?);
     Ok(rows)
 }
 
-/// What a checkpoint of 1.2 GB takes from the training beside it, beside the time that torch.save blocks.
+/// How long the training loop stands still for a checkpoint of 1.2 GB, and what training loses to it until it is synced,
+/// beside the time that torch.save, which is both for PyTorch, takes.
 ///
-/// What limits it: the copying, encoding and writing happen while the next step computes, and take processor time from it.
-fn stall(settings: &Settings) -> anyhow::Result<Row> {
-    const NAME: &str = "C1 stall at 1.2 GB of state";
+/// What limits the first: the next update copies what is not written yet. What limits the second: encoding and writing take
+/// processor time from the training beside them.
+fn stall(settings: &Settings) -> anyhow::Result<[Row; 2]> {
+    const NAMES: [&str; 2] = [
+        "C1 stall at 1.2 GB of state",
+        "C1 lost to a checkpoint of 1.2 GB until it is synced",
+    ];
     let before = load();
-    let ours = || {
+    let ours = || -> anyhow::Result<[f64; 2]> {
         let folder = tempfile::tempdir()?;
-        let lines = step_program(&["stall", "1", &folder.path().to_string_lossy()], "2")?;
-        // A checkpoint that cost less than the timer's noise counts as a millisecond.
-        Ok(lines.trim().parse::<f64>()?.max(1.0))
+        let line = step_program(&["stall", "1", &folder.path().to_string_lossy()], "2")?;
+        let (stall, lost) = line.trim().split_once(' ').context("bonfire-step")?;
+        // What cost less than the timer's noise counts as a millisecond.
+        Ok([
+            stall.parse::<f64>()?.max(1.0),
+            lost.parse::<f64>()?.max(1.0),
+        ])
     };
     let Some(peer) = Peer::find("torch_ckpt.py", "vt") else {
-        let alone: Vec<f64> = (0..settings.pairs)
+        let alone: Vec<[f64; 2]> = (0..settings.pairs)
             .map(|_| ours())
             .collect::<anyhow::Result<_>>()?;
-        return Ok(Row::alone(NAME, "ms", &alone, before.max(load())));
+        let row = |at: usize| {
+            let values: Vec<f64> = alone.iter().map(|both| both[at]).collect();
+            Row::alone(NAMES[at], "ms", &values, before.max(load()))
+        };
+        return Ok([row(0), row(1)]);
     };
     let theirs = || {
         let arguments = ["--reps", "1"];
         Ok(peer.measure(&arguments, "torch_save", "save_fsync_s")? * 1e3)
     };
     let pairs = interleave(settings.pairs, ours, theirs)?;
-    let found = compare_less(&pairs);
-    Ok(Row::beside(
-        NAME,
-        "ms",
-        "torch.save with fsync",
-        &found,
-        before.max(load()),
-    ))
+    let row = |at: usize| {
+        let pairs: Vec<(f64, f64)> = pairs.iter().map(|(both, peer)| (both[at], *peer)).collect();
+        let found = compare_less(&pairs);
+        Row::beside(
+            NAMES[at],
+            "ms",
+            "torch.save with fsync",
+            &found,
+            before.max(load()),
+        )
+    };
+    Ok([row(0), row(1)])
 }
 
 fn one(name: &str, spec: &str, settings: &Settings) -> anyhow::Result<Row> {

@@ -1,5 +1,7 @@
 //! Pairs of runs: medians, and how far the median of their ratios can be trusted.
 
+use std::fmt::Debug;
+
 /// Ours beside a peer's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
@@ -18,11 +20,11 @@ pub struct Comparison {
 ///
 /// # Errors
 /// The first error of either.
-pub fn interleave(
+pub fn interleave<T: Debug>(
     pairs: u32,
-    mut ours: impl FnMut() -> anyhow::Result<f64>,
+    mut ours: impl FnMut() -> anyhow::Result<T>,
     mut theirs: impl FnMut() -> anyhow::Result<f64>,
-) -> anyhow::Result<Vec<(f64, f64)>> {
+) -> anyhow::Result<Vec<(T, f64)>> {
     let mut found = Vec::new();
     for pair in 0..pairs {
         let values = if pair % 2 == 0 {
@@ -33,7 +35,7 @@ pub fn interleave(
             (ours()?, first)
         };
         eprintln!(
-            "  pair {}: {:.2} beside {:.2}",
+            "  pair {}: {:.2?} beside {:.2}",
             pair + 1,
             values.0,
             values.1

@@ -8,8 +8,9 @@ use crate::figure::Settings;
 use crate::pairs::compare_less;
 use crate::row::{Row, load};
 
-/// As the worker starts its executors: glibc keeps its memory.
-const MALLOC: [(&str, &str); 2] = [
+/// As the worker starts its executors: glibc keeps its memory, and asks for huge pages.
+const MALLOC: [(&str, &str); 3] = [
+    ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
     ("MALLOC_TRIM_THRESHOLD_", "2000000000"),
     ("MALLOC_MMAP_THRESHOLD_", "33554432"),
 ];

@@ -197,9 +197,10 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
+/// Adds to the niceness of the calling thread and of those it starts from now on.
 #[allow(unsafe_code)]
-fn lower_priority(by: i32) {
-    // SAFETY: a call without pointers that changes this process's own niceness; it has no other effect.
+pub(super) fn lower_priority(by: i32) {
+    // SAFETY: a call without pointers that changes the calling thread's own niceness; it has no other effect.
     unsafe { libc::nice(by) };
 }
 

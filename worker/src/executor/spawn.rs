@@ -42,7 +42,9 @@ impl Launch {
         let mut command = Command::new(&self.program);
         command
             .args(&self.args)
-            // glibc gives freed memory back and faults it in again every step, unless told to keep it.
+            // glibc gives freed memory back and faults it in again every step, unless told to keep it; what it gives back all
+            // the same (the largest tensors) comes in huge pages, 512 times fewer faults.
+            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
             .env("MALLOC_TRIM_THRESHOLD_", "2000000000")
             .env("MALLOC_MMAP_THRESHOLD_", "33554432")
             .env("RAYON_NUM_THREADS", self.threads.to_string())

@@ -12,6 +12,7 @@ use bonfire_engine::step::train_step;
 use bonfire_engine::{StepReport, TrainError, Trainer, TrainerConfig, build};
 
 use super::frame::{ExecutorEvent, Written};
+use super::main::lower_priority;
 use super::means::Means;
 use super::rows::Rows;
 use super::saved;
@@ -20,6 +21,9 @@ use crate::clock;
 
 /// The mean over the steps of an epoch that were read back, weighted by their samples.
 const TRAIN_LOSS: &str = "train.loss";
+
+/// Added to the niceness of the thread that writes a checkpoint.
+const WRITER_NICE: i32 = 9;
 
 /// Trains from the checkpoint, or the start, to `order.until` epochs.
 pub(super) fn run(trial: Trial<'_>, numerics: &str) -> AttemptEnd {
@@ -355,6 +359,8 @@ impl<'a> Training<'a> {
         let writing = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
+                // It takes what training leaves; when training waits for it, that is everything.
+                lower_priority(WRITER_NICE);
                 let (manifest, chunks) = saved::write(&dir, manifest, snapshot)?;
                 let manifest = Some(manifest);
                 let written = Written {
