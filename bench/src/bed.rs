@@ -27,7 +27,7 @@ const END_MAX: Duration = Duration::from_secs(10);
 pub struct Bed {
     child: Child,
     /// Removed when the process has ended.
-    _folder: TempDir,
+    folder: TempDir,
     pub fleet: Fleet,
     pub runtime: Runtime,
 }
@@ -67,39 +67,31 @@ impl Bed {
     /// If it ends or does not answer in time; with what it wrote last.
     pub fn start(arguments: &[&str]) -> anyhow::Result<Bed> {
         let folder = tempfile::tempdir()?;
-        let data = folder.path().join("data");
-        let log_path = folder.path().join("log");
-        let log = std::fs::File::create(&log_path)?;
-        let mut child = Command::new(binary()?)
-            .args(arguments)
-            .arg("--data")
-            .arg(&data)
-            .env_remove("BONFIRE_COORDINATOR")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
+        let (child, fleet) = start(folder.path(), arguments, &runtime)?;
+        Ok(Bed {
+            child,
+            folder,
+            fleet,
+            runtime,
+        })
+    }
+
+    /// Kills the process and starts the binary in the same directory; answers with the seconds from there until its
+    /// coordinator answered.
+    ///
+    /// # Errors
+    /// As [`Bed::start`].
+    pub fn restart(&mut self, arguments: &[&str]) -> anyhow::Result<f64> {
+        self.child.kill()?;
+        self.child.wait()?;
+        std::fs::remove_file(self.folder.path().join("data/address"))?;
         let began = Instant::now();
-        loop {
-            if let Some(fleet) = runtime.block_on(answering(&data)) {
-                return Ok(Bed {
-                    child,
-                    _folder: folder,
-                    fleet,
-                    runtime,
-                });
-            }
-            if child.try_wait()?.is_some() || began.elapsed() > START_MAX {
-                end(&mut child);
-                let log = std::fs::read_to_string(&log_path).unwrap_or_default();
-                bail!("bonfire {arguments:?} does not answer:\n{log}");
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        (self.child, self.fleet) = start(self.folder.path(), arguments, &self.runtime)?;
+        Ok(began.elapsed().as_secs_f64())
     }
 
     pub fn pid(&self) -> u32 {
@@ -175,6 +167,33 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         end(&mut self.child);
+    }
+}
+
+fn start(folder: &Path, arguments: &[&str], runtime: &Runtime) -> anyhow::Result<(Child, Fleet)> {
+    let data = folder.join("data");
+    let log_path = folder.join("log");
+    let log = std::fs::File::create(&log_path)?;
+    let mut child = Command::new(binary()?)
+        .args(arguments)
+        .arg("--data")
+        .arg(&data)
+        .env_remove("BONFIRE_COORDINATOR")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let began = Instant::now();
+    loop {
+        if let Some(fleet) = runtime.block_on(answering(&data)) {
+            return Ok((child, fleet));
+        }
+        if child.try_wait()?.is_some() || began.elapsed() > START_MAX {
+            end(&mut child);
+            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+            bail!("bonfire {arguments:?} does not answer:\n{log}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

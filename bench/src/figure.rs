@@ -50,6 +50,11 @@ const FIGURES: &[Figure] = &[
         measure: footprint::footprint,
     },
     Figure {
+        group: "footprint",
+        id: "B2",
+        measure: footprint::restart,
+    },
+    Figure {
         group: "search",
         id: "H1",
         measure: tables::regret,
@@ -128,7 +133,9 @@ mod tests {
         check(
             None,
             &[],
-            Ok(&["D1", "D3", "T1", "C1", "M1", "B1", "H1", "H3", "H4", "H2"]),
+            Ok(&[
+                "D1", "D3", "T1", "C1", "M1", "B1", "B2", "H1", "H3", "H4", "H2",
+            ]),
         );
         check(Some("dispatch"), &[], Ok(&["D1", "D3"]));
         check(Some("dispatch"), &["D3"], Ok(&["D3"]));

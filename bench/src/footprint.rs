@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use bonfire_domain::view::SweepRow;
 
-use crate::bed::{Bed, ONE_NOOP, binary};
+use crate::bed::{Bed, NOOP, ONE_NOOP, binary};
 use crate::figure::Settings;
 use crate::row::{Row, load};
 
@@ -44,6 +45,33 @@ pub fn footprint(settings: &Settings) -> anyhow::Result<Vec<Row>> {
             load,
         ),
     ])
+}
+
+/// Finished trials in the log that a restart reads.
+const TRIALS: u32 = 100_000;
+
+/// B2: seconds from the start of a coordinator that was killed until it answers, with 100,000 finished trials in its data
+/// directory.
+///
+/// What limits it: reading the newest snapshot and applying the log behind it.
+pub fn restart(settings: &Settings) -> anyhow::Result<Vec<Row>> {
+    let before = load();
+    let arguments = ["up", "--workers", "1", "--slots", "2", "--port", "0"];
+    let mut bed = Bed::start(&arguments)?;
+    let (name, _) = bed.run(NOOP, |spec| {
+        spec.search
+            .iter_mut()
+            .for_each(|s| s.limit.trials = Some(TRIALS))
+    })?;
+    let mut seconds = Vec::new();
+    for _ in 0..settings.pairs {
+        seconds.push(bed.restart(&arguments)?);
+    }
+    let found: SweepRow = bed.get(&format!("/v1/sweeps/{name}/summary"))?;
+    ensure!(found.state == "completed", "{found:?}");
+    let load = before.max(load());
+    let name = "B2 restart of a coordinator with 100,000 finished trials";
+    Ok(vec![Row::alone(name, "s", &seconds, load)])
 }
 
 /// Resident memory of a process, in bytes.

@@ -193,9 +193,9 @@ pub struct Run {
 /// The fleet that is started in this terminal when none is named.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LocalArgs {
-    /// Workers of the local fleet; they share the cores
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub workers: u16,
+    /// Workers of the local fleet; they share the cores [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
     /// Slots of each worker [default: the cores divided by the workers]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub slots: Option<u16>,

@@ -47,6 +47,15 @@ pub async fn manifest(link: &Link, of: &CheckpointDocument) -> Result<Checkpoint
         .map_err(|e| Failure::failed(format!("manifest of {}: {e}", of.checkpoint)))
 }
 
+/// The metrics of a manifest that are measurements; the others are what an epoch goes on from in its middle.
+pub fn metrics(manifest: &CheckpointManifest) -> impl Iterator<Item = &(String, f64)> {
+    let is_state = |key: &str| key.starts_with("epoch_");
+    manifest
+        .metrics
+        .iter()
+        .filter(move |(key, _)| !is_state(key))
+}
+
 async fn list(global: &Global, of: &str) -> Outcome {
     let output = Output::of(global);
     let link = Link::open(global, Need::Read).await?;
@@ -114,7 +123,7 @@ async fn show(global: &Global, checkpoint: &str, best: bool) -> Outcome {
                 ),
             ));
         }
-        for (key, value) in &manifest.metrics {
+        for (key, value) in metrics(manifest) {
             facts.push(("metric", format!("{key} {}", text::number(*value))));
         }
     }

@@ -88,14 +88,22 @@ impl Foreground {
     /// Reaches a fleet; from here on the signals are ours.
     ///
     /// # Errors
-    /// As [`Link::open`].
+    /// As [`Link::open`]; workers asked for beside a fleet that lives elsewhere.
     pub async fn open(
         global: &Global,
         need: Need,
         local: LocalArgs,
     ) -> Result<Foreground, Failure> {
-        let signals = Signals::watch()?;
-        let link = Link::open(global, need).await?;
+        let mut signals = Signals::watch()?;
+        let link = signals.unless(Link::open(global, need)).await?;
+        if link.local().is_none() && (local.workers.is_some() || local.slots.is_some()) {
+            let text = format!(
+                "{} runs already: --workers and --slots are for one that is started here",
+                link.place()
+            );
+            let next = "leave them out, or add machines to it (bonfire worker)";
+            return Err(Failure::wrong(text).next(next));
+        }
         Ok(Foreground {
             link,
             output: Output::of(global),

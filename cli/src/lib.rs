@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Wrong as u8));
         }
     };
-    start_logging();
+    start_logging(&cli.verb);
     match run_verb(&cli) {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {
@@ -69,9 +69,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Logs go to stderr, as much as `BONFIRE_LOG` says.
-fn start_logging() {
-    let filter = EnvFilter::try_from_env("BONFIRE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+/// Logs go to stderr, as much as `BONFIRE_LOG` says. What serves tells what it does; what somebody looks at tells troubles.
+fn start_logging(verb: &Verb) {
+    let default = match verb {
+        Verb::Up(_) | Verb::Coordinator(_) | Verb::Worker(_) => "warn,bonfire=info",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_env("BONFIRE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // Only a second start in one process is refused.
     let _ = tracing_subscriber::fmt()

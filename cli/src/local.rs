@@ -118,19 +118,20 @@ impl LocalCoordinator {
     pub fn start_workers(&self, local: LocalArgs) -> Workers {
         self.stay();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = u16::try_from(cores / usize::from(local.workers))
+        let count = local.workers.unwrap_or(1);
+        let share = u16::try_from(cores / usize::from(count))
             .unwrap_or(u16::MAX)
             .max(1);
-        let slots = local.slots.or((local.workers > 1).then_some(share));
+        let slots = local.slots.or((count > 1).then_some(share));
         let mut workers = Workers {
             tasks: JoinSet::new(),
             stop: CancellationToken::new(),
         };
-        for number in 0..local.workers {
+        for number in 0..count {
             let folder = self.data().join("workers").join(number.to_string());
             let mut config = WorkerConfig::new(vec![self.address()], self.token().clone(), folder);
             config.slots = slots;
-            config.executor.cores = Some((cores / usize::from(local.workers)).max(1));
+            config.executor.cores = Some((cores / usize::from(count)).max(1));
             config.drain_max = DRAIN_MAX;
             workers
                 .tasks

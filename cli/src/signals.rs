@@ -23,6 +23,20 @@ impl Signals {
         })
     }
 
+    /// What `work` gives, unless the user ends the command before.
+    ///
+    /// # Errors
+    /// As `work`; a signal.
+    pub async fn unless<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => done,
+            () = self.next() => Err(Failure::failed("stopped before the coordinator was ready")),
+        }
+    }
+
     /// Waits for the next of either. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) {
         tokio::select! {

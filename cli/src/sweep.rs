@@ -164,7 +164,7 @@ async fn top(global: &Global, args: &Top) -> Outcome {
 
 async fn watch(global: &Global, selector: &str) -> Outcome {
     let local = LocalArgs {
-        workers: 1,
+        workers: None,
         slots: None,
     };
     let mut front = Foreground::open(global, Need::Read, local).await?;

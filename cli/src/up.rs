@@ -26,7 +26,10 @@ pub async fn up(global: &Global, args: &Up) -> Outcome {
     let data = global.data_dir();
     let mut config = CoordinatorConfig::new(&data);
     config.listen.set_port(args.port);
-    let coordinator = opened(LocalCoordinator::lasting(config).await?, &data)?;
+    let coordinator = opened(
+        signals.unless(LocalCoordinator::lasting(config)).await?,
+        &data,
+    )?;
     let workers = coordinator.start_workers(args.local);
     announce(Output::of(global), &coordinator, &data);
     serve(coordinator, Some(workers), &mut signals).await
@@ -57,7 +60,10 @@ pub async fn coordinator(global: &Global, args: &Coordinator) -> Outcome {
     }
     config.insecure |= args.insecure;
     let data = config.data.clone();
-    let coordinator = opened(LocalCoordinator::lasting(config).await?, &data)?;
+    let coordinator = opened(
+        signals.unless(LocalCoordinator::lasting(config)).await?,
+        &data,
+    )?;
     announce(Output::of(global), &coordinator, &data);
     serve(coordinator, None, &mut signals).await
 }

@@ -13,7 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ExportWeights, Global};
-use crate::checkpoint::manifest;
+use crate::checkpoint::{self, manifest};
 use crate::connect::{Link, Need};
 use crate::documents;
 use crate::output::errors::{Exit, Failure, Outcome};
@@ -135,9 +135,7 @@ async fn describe(
 ) -> Result<Value, Failure> {
     let prepared = prepared(link, trial).await?;
     // A number that is not finite has no place in JSON.
-    let metrics: Map<String, Value> = manifest
-        .metrics
-        .iter()
+    let metrics: Map<String, Value> = checkpoint::metrics(manifest)
         .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
     Ok(json!({

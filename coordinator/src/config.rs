@@ -43,8 +43,6 @@ pub struct Limits {
     pub call_seconds_max: u64,
     /// At the end, open calls have this long to finish.
     pub drain_ms: u64,
-    /// Interval between a worker's heartbeats.
-    pub heartbeat_ms: u32,
     /// Orders waiting for one worker; more are dropped and mended by its next heartbeat.
     pub orders_max: usize,
     /// A snapshot is taken when this much was applied since the last one.
@@ -63,7 +61,6 @@ impl Default for Limits {
             ping_ms: 5_000,
             call_seconds_max: 60,
             drain_ms: 1_000,
-            heartbeat_ms: 2_000,
             orders_max: 1_024,
             snapshot_log_bytes: 16 << 20,
         }
@@ -153,7 +150,6 @@ impl CoordinatorConfig {
             ("first_bytes_ms", l.first_bytes_ms, 1),
             ("ping_ms", l.ping_ms, 10),
             ("call_seconds_max", l.call_seconds_max, 1),
-            ("heartbeat_ms", u64::from(l.heartbeat_ms), 10),
             ("orders_max", l.orders_max as u64, 1),
             ("snapshot_log_bytes", l.snapshot_log_bytes, 4 << 10),
         ];

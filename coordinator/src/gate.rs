@@ -1,4 +1,4 @@
-//! One layer around gRPC and HTTP: the fleet's token, then the caller's deadline (`grpc-timeout`).
+//! One layer around gRPC and HTTP: the fleet's token, then the deadline of a call: its caller's (`grpc-timeout`) or the longest there is.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -115,13 +115,16 @@ where
         if !is_open && !is_permitted(headers, &self.rules.token) {
             return Either::Left(ready(Ok(refusal(headers))));
         }
-        let limit = grpc_timeout(headers).map(|t| t.min(self.rules.longest));
+        // A call of HTTP ends when nothing of its body moves; a stream of gRPC has answered when it begins.
+        let longest = self.rules.longest;
+        let limit =
+            is_grpc(headers).then(|| grpc_timeout(headers).map_or(longest, |t| t.min(longest)));
         let answer = self.inner.call(request);
         Either::Right(match limit {
             None => Either::Left(answer),
             // The handler is dropped at the deadline: what must finish was handed to a queue before.
             Some(limit) => Either::Right(Box::pin(async move {
-                let late = || Status::deadline_exceeded("the caller's deadline passed").into_http();
+                let late = || Status::deadline_exceeded("the call's deadline passed").into_http();
                 tokio::time::timeout(limit, answer)
                     .await
                     .unwrap_or_else(|_| Ok(late()))

@@ -28,6 +28,10 @@ impl Health {
         self.read().contains_key(&part) && self.write().remove(&part).is_some()
     }
 
+    pub(crate) fn is_ready(&self) -> bool {
+        self.read().is_empty()
+    }
+
     /// The reasons, one a line; `None` if ready.
     pub(crate) fn reasons(&self) -> Option<String> {
         let reasons = self.read();

@@ -50,6 +50,7 @@ use clock::Clock;
 use context::{Context, Publishing};
 use data_dir::DataDir;
 use gate::GateLayer;
+use grpc::Readiness;
 use health::{Health, Part};
 use metrics::Metrics;
 use tracker::{Index, Job, Sealing, Tracker, TrackerEnd, TrackerParts};
@@ -167,7 +168,7 @@ pub async fn start(
         address,
         stop: stop.clone(),
     };
-    let router = router(&context).await;
+    let (router, readiness) = router(&context).await;
     let service = GateLayer::new(data.token(), config.limits.call()).layer(router);
     let served = tokio::spawn(accept::serve(
         listener,
@@ -179,7 +180,7 @@ pub async fn start(
     let background = [
         tokio::spawn(janitor::obey(context.clone(), telling, stop.clone())),
         tokio::spawn(janitor::sweep_orphans(context.clone(), stop.clone())),
-        tokio::spawn(tick(context.clone())),
+        tokio::spawn(tick(context.clone(), readiness)),
         tokio::spawn(seal(context.clone(), sealing)),
     ];
     if let Err(error) = data.publish(address) {
@@ -253,11 +254,13 @@ fn check_whole(
     Ok(())
 }
 
-async fn router(context: &Context) -> Router {
-    Router::new()
+async fn router(context: &Context) -> (Router, Readiness) {
+    let (grpc, readiness) = grpc::routes(context).await;
+    let router = Router::new()
         .merge(http::routes(context))
-        .merge(grpc::routes(context).await.into_axum_router())
-        .fallback(http::nowhere)
+        .merge(grpc.into_axum_router())
+        .fallback(http::nowhere);
+    (router, readiness)
 }
 
 /// What the tracker needs besides its index, which takes the state to open.
@@ -294,7 +297,7 @@ impl TrackerShell<'_> {
 }
 
 /// Says that time passes.
-async fn tick(context: Context) {
+async fn tick(context: Context, mut readiness: Readiness) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut until_tracker = TRACKER_TICK;
@@ -305,6 +308,7 @@ async fn tick(context: Context) {
         }
         // Skipped while the loop is behind: it has enough to wake it.
         let _ = context.app.offer(Input::Tick);
+        readiness.report(context.health.is_ready()).await;
         until_tracker = until_tracker.saturating_sub(TICK);
         if until_tracker.is_zero() {
             until_tracker = TRACKER_TICK;

@@ -85,7 +85,7 @@ impl BlobClient {
     /// Stores a file whose digest is known. Nothing is sent if it is already there.
     ///
     /// # Errors
-    /// [`ClientError::Wrong`] if the file cannot be read or no longer has this digest.
+    /// [`ClientError::Local`] if the file cannot be read; [`ClientError::Wrong`] if it no longer has this digest.
     pub async fn put_file(&self, digest: Digest, path: &Path) -> Result<(), ClientError> {
         self.resume(digest, |offset| async move {
             file_body(path, offset).await.map_err(|e| local(path, &e))
@@ -430,10 +430,7 @@ fn differs(digest: Digest, found: Digest) -> ClientError {
 }
 
 fn local(path: &Path, error: &std::io::Error) -> ClientError {
-    ClientError::Failed {
-        reason: format!("{}: {error}", path.display()),
-        retry: false,
-    }
+    ClientError::Local(format!("{}: {error}", path.display()))
 }
 
 fn is_temporary(result: &Result<(), ClientError>) -> bool {

@@ -1,9 +1,14 @@
 //! What a disk does to files at rest: said by name, never read as whole, and mended by what a user would do.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cluster_tests::Fleet;
 use cluster_tests::fleet::{repository, spec_file};
+use cluster_tests::procs::wait_for;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn digits() -> String {
     let path = repository().join("configs/data/digits.csv");
@@ -92,4 +97,81 @@ fn a_log_that_is_gone_is_not_an_empty_fleet() {
     std::fs::rename(fleet.data().join("elsewhere"), fleet.data().join("log")).unwrap();
     fleet.run(["dataset", "show", "digits"]).exits(0);
     assert_eq!(fleet.blobs(), before);
+}
+
+/// The metric series of a trial, but for those that measure time.
+fn series(fleet: &Fleet, trial: &str) -> BTreeMap<(String, u64), String> {
+    let found = fleet
+        .run(["trial", "metrics", trial, "-o", "json"])
+        .exits(0);
+    let points = found.json().as_array().unwrap().clone();
+    let points = points.iter().map(|point| {
+        let key = point["key"].as_str().unwrap().to_owned();
+        let step = point["step"].as_u64().unwrap();
+        ((key, step), point["value"].to_string())
+    });
+    points
+        .filter(|((key, _), _)| !bonfire_domain::metric::measures_time(key))
+        .collect()
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let mut fleet = Fleet::start(1, 1);
+    let text = format!(
+        "kind: sweep\nversion: 1\nname: long\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
+         model: {{ kind: linear }}\ntrain: {{ epochs: 200 }}\ncheckpoint: {{ every: 1 epoch, keep: {{ last: 2 }} }}\n",
+        digits()
+    );
+    let spec = spec_file(fleet.dir.path(), "long.yaml", &text);
+    let submit = |fleet: &Fleet| {
+        let submitted = fleet.run(["sweep", "submit", spec.to_str().unwrap(), "-o", "json"]);
+        let document = submitted.exits(0).json();
+        document["sweep"].as_str().unwrap().to_owned()
+    };
+    let calm = submit(&fleet);
+    fleet.finished(&calm, LIMIT);
+
+    let name = submit(&fleet);
+    let trial = format!("{name}/0");
+    wait_for("two checkpoints", LIMIT, || {
+        let listed = fleet.run(["checkpoint", "list", &trial, "-o", "json"]);
+        let of_this = listed.code == Some(0) && listed.json().as_array().unwrap().len() >= 2;
+        of_this.then_some(())
+    });
+    fleet.run(["sweep", "pause", &name]).exits(0);
+    wait_for("the pause", LIMIT, || {
+        let shown = fleet.run(["trial", "show", &trial, "-o", "json"]).exits(0);
+        (shown.json()["state"] == "paused").then_some(())
+    });
+    let newest = fleet.run(["checkpoint", "show", &trial, "-o", "json"]);
+    let newest = newest.exits(0).json();
+    let chunk = &newest["contents"]["parts"][0]["chunks"][0]["digest"];
+    flip(&fleet, chunk.as_str().unwrap());
+    // A machine that has nothing of it yet.
+    fleet.end_worker(0);
+    std::fs::remove_dir_all(fleet.data().join("workers")).unwrap();
+    fleet.start_worker(0);
+    fleet.run(["sweep", "resume", &name]).exits(0);
+    let document = fleet.finished(&name, LIMIT);
+    assert_eq!(document["state"], "completed", "{document}");
+
+    let shown = fleet.run(["trial", "show", &trial, "-o", "json"]).exits(0);
+    let attempts = shown.json()["attempt_history"].clone();
+    let ends: Vec<&str> = attempts
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|attempt| attempt["end"].as_str())
+        .collect();
+    let said = format!("checkpoint at step {} is damaged", newest["step"]);
+    assert!(ends.iter().any(|end| end.contains(&said)), "{ends:?}");
+    let last = attempts.as_array().unwrap().last().unwrap();
+    assert!(last["from_step"].as_u64() > Some(0), "{last}");
+    assert!(
+        last["from_step"].as_u64() < newest["step"].as_u64(),
+        "{last}"
+    );
+    assert_eq!(series(&fleet, &trial), series(&fleet, &format!("{calm}/0")));
+    fleet.stop();
 }

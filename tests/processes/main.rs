@@ -3,6 +3,7 @@
 
 mod ask_tell;
 mod damage;
+mod disk;
 mod exact;
 mod kills;
 mod refusals;

@@ -80,6 +80,21 @@ fn no_fleet_there_is_4() {
     fleet.run(arguments).exits(4);
 }
 
+#[test]
+fn workers_for_a_fleet_that_runs_already_are_2() {
+    let fleet = Fleet::start(0, 1);
+    let text = "kind: sweep\nversion: 1\nname: one\nmodel: { kind: noop, x: 0.5 }\n";
+    let spec = spec_file(fleet.dir.path(), "one.yaml", text);
+    for flag in ["--workers", "--slots"] {
+        let outcome = fleet.run(["run", spec.to_str().unwrap(), flag, "2"]);
+        let outcome = outcome.exits(2);
+        assert!(outcome.stderr.contains("runs already"), "{outcome:?}");
+    }
+    let listed = fleet.run(["sweep", "list", "-o", "json"]).exits(0);
+    assert_eq!(listed.json().as_array().unwrap().len(), 0);
+    fleet.stop();
+}
+
 // I12: no secret appears in an output or a log.
 #[test]
 fn a_wrong_token_is_refused_and_no_token_is_shown() {

@@ -107,7 +107,13 @@ impl Fleet {
 
     /// [`Fleet::start`] with a coordinator's configuration file of that text.
     pub fn configured(text: &str, workers: usize, slots: u16) -> Fleet {
+        Fleet::prepared(text, workers, slots, |_| {})
+    }
+
+    /// [`Fleet::configured`], after `prepare` was at the path of its data directory.
+    pub fn prepared(text: &str, workers: usize, slots: u16, prepare: impl FnOnce(&Path)) -> Fleet {
         let mut fleet = Fleet::new();
+        prepare(&fleet.data());
         fleet.slots = slots;
         spec_file(fleet.dir.path(), CONFIGURATION, text);
         fleet.start_coordinator();
@@ -195,6 +201,12 @@ impl Fleet {
             &slots,
         ];
         self.workers[at] = Some(self.spawn(&arguments));
+    }
+
+    /// What processes started by this verb wrote to stderr.
+    pub fn log(&self, verb: &str) -> String {
+        let path = self.dir.path().join(format!("{verb}-err.log"));
+        std::fs::read_to_string(path).unwrap_or_default()
     }
 
     /// The names of the files in the coordinator's blob store, half-written ones included.

@@ -108,7 +108,7 @@ impl Depot {
     /// Brings a blob of any size into the cache.
     ///
     /// # Errors
-    /// [`DepotError::Gone`] if nobody has it whole, or it cannot be stored.
+    /// [`DepotError::Gone`] if nobody has it whole; [`DepotError::Disk`].
     pub async fn fetch(&self, blob: BlobRef) -> Result<(), DepotError> {
         let transfer = self.cache.transfer(blob.digest);
         let _alone = transfer.lock().await;
@@ -145,6 +145,11 @@ impl Depot {
 
 fn gone(digest: Digest, error: DepotError) -> DepotError {
     match error {
+        // The blob may be whole; this machine's disk is what failed.
+        DepotError::Call(ClientError::Local(reason)) => DepotError::Disk {
+            digest,
+            source: io::Error::other(reason),
+        },
         DepotError::Call(error) => DepotError::Gone {
             digest,
             reason: error.to_string(),

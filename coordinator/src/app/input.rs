@@ -97,6 +97,12 @@ pub(crate) enum AskError {
     Refused(Refusal),
     #[error("the coordinator has too much to do: try again")]
     Busy,
+    #[error("the coordinator's disk is full: free some space there and try again")]
+    Full,
+    #[error(
+        "the coordinator's disk is full: what was asked for happens when there is space, so look before asking again"
+    )]
+    Waits,
     #[error("the sampler is still at work: ask again")]
     Slow,
     #[error("this node does not lead")]

@@ -5,6 +5,7 @@
 
 mod asking;
 mod attempts;
+mod chronicle;
 mod input;
 mod machine;
 mod node;

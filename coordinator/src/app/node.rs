@@ -16,6 +16,7 @@ use bonfire_domain::{Digest, LogIndex, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::asking::Asking;
+use super::chronicle::Chronicle;
 use super::input::{AskError, Heard, Input, Stream, View};
 use super::machine::ClusterMachine;
 use super::suggester::Suggesters;
@@ -91,6 +92,8 @@ impl Node {
             asking: Asking::default(),
             next_tag: 0,
             health: parts.health,
+            is_full: false,
+            chronicle: Chronicle::default(),
             metrics: parts.metrics,
             told: parts.told,
             changed,
@@ -136,6 +139,9 @@ struct Turn {
     asking: Asking,
     next_tag: u64,
     health: Health,
+    /// The log's disk is full: what clients ask for is refused until what waits is written.
+    is_full: bool,
+    chronicle: Chronicle,
     metrics: Arc<Metrics>,
     told: mpsc::UnboundedSender<Told>,
     changed: watch::Sender<u64>,
@@ -183,6 +189,9 @@ impl Turn {
             Input::Tick => {
                 self.queued.push(HostInput::Tick);
                 self.lead(time, leader::Input::Tick);
+                if let Some(leader) = &self.leader {
+                    self.chronicle.tick(self.host.machine().cluster(), leader);
+                }
             }
             Input::Log(done) => self.logged(done)?,
             Input::SnapshotEncoded { index, bytes } => self
@@ -275,6 +284,10 @@ impl Turn {
     }
 
     fn propose(&mut self, command: Command, reply: oneshot::Sender<Result<Vec<Effect>, AskError>>) {
+        if self.is_full {
+            let _ = reply.send(Err(AskError::Full));
+            return;
+        }
         self.next_tag += 1;
         let tag = CLIENT | self.next_tag;
         self.asked.insert(tag, reply);
@@ -287,19 +300,33 @@ impl Turn {
     fn logged(&mut self, done: LogDone) -> Result<(), RunError> {
         match done {
             LogDone::Persisted(batch) => {
-                self.health.recover(Part::Log);
+                self.has_space();
                 self.queued.push(HostInput::Persisted { batch });
             }
-            LogDone::SnapshotStored(index) => self.queued.push(HostInput::SnapshotStored { index }),
+            LogDone::SnapshotStored(index) => {
+                self.has_space();
+                self.queued.push(HostInput::SnapshotStored { index });
+            }
             LogDone::Full(error) => {
                 let reason = format!("{error}: free some space, the coordinator goes on by itself");
                 if self.health.complain(Part::Log, reason) {
                     tracing::warn!(%error, "the disk is full: nothing is accepted until there is space");
                 }
+                self.is_full = true;
+                for (_, reply) in std::mem::take(&mut self.asked) {
+                    let _ = reply.send(Err(AskError::Waits));
+                }
             }
             LogDone::Failed(error) => return Err(RunError::Log(error)),
         }
         Ok(())
+    }
+
+    fn has_space(&mut self) {
+        self.is_full = false;
+        if self.health.recover(Part::Log) {
+            tracing::info!("the log is written again");
+        }
     }
 
     /// Hands the node what was queued, and what follows from that, until nothing is left.
@@ -359,6 +386,10 @@ impl Turn {
     /// Passes an effect to those besides the leader who need it.
     fn tell(&mut self, index: LogIndex, effect: &Effect) {
         let cluster = self.host.machine().cluster();
+        // What a restart reads again happened before.
+        if self.leader.is_some() {
+            self.chronicle.tell(cluster, effect);
+        }
         match effect {
             Effect::Refused(_) => {
                 self.metrics.refused.inc();

@@ -25,7 +25,9 @@ pub(super) fn ask(error: &AskError) -> Status {
             Refusal::BeingDeleted { .. } => Status::resource_exhausted(text),
             _ => Status::failed_precondition(text),
         },
-        AskError::Busy | AskError::Slow => Status::resource_exhausted(text),
+        AskError::Busy | AskError::Full | AskError::Slow => Status::resource_exhausted(text),
+        // Not to be tried again without a look.
+        AskError::Waits => Status::internal(text),
         AskError::TooLarge(_) => Status::invalid_argument(text),
         AskError::NotLeader | AskError::Stopping => Status::unavailable(text),
     }

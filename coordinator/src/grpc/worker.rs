@@ -71,7 +71,7 @@ impl Worker for Handler {
             replaced: replaced.clone(),
         };
         // The queue is empty: this is the first message the worker reads.
-        let _ = orders.try_send(ToWorker::Welcome(welcome(&self.context)));
+        let _ = orders.try_send(ToWorker::Welcome(welcome()));
         let stream = Stream {
             number,
             orders,
@@ -149,10 +149,9 @@ impl Worker for Handler {
     }
 }
 
-fn welcome(context: &Context) -> Welcome {
+fn welcome() -> Welcome {
     Welcome {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        heartbeat_ms: context.limits.heartbeat_ms,
         report_points_max: POINTS_MAX,
         report_bytes_max: REPORT_BYTES_MAX as u64,
     }

@@ -132,6 +132,7 @@ fn code(error: &CommandError) -> StatusCode {
             AskError::Refused(Refusal::NotExternal | Refusal::NotFinite) => StatusCode::BAD_REQUEST,
             AskError::Refused(_) => StatusCode::CONFLICT,
             AskError::Busy => StatusCode::TOO_MANY_REQUESTS,
+            AskError::Full | AskError::Waits => StatusCode::INSUFFICIENT_STORAGE,
             AskError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             AskError::Slow | AskError::NotLeader | AskError::Stopping => {
                 StatusCode::SERVICE_UNAVAILABLE

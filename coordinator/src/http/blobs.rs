@@ -127,9 +127,11 @@ async fn store(
             "the body broke off",
         ),
         Ok(Err(error)) => {
-            // Said once until there is space again: whoever uploads tries on.
-            if !error.is_full() || !context.is_full.swap(true, Ordering::Relaxed) {
+            if !error.is_full() {
                 tracing::warn!(%error, "a blob was not stored");
+            } else if !context.is_full.swap(true, Ordering::Relaxed) {
+                // Said once until there is space again: whoever uploads tries on.
+                tracing::warn!(%error, "blobs wait for space");
             }
             refuse_error(&error)
         }

@@ -1,6 +1,7 @@
 //! What the leader tells a worker and what a worker tells the leader, on the control stream.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bonfire_search::Assignment;
 use serde::{Deserialize, Serialize};
@@ -115,4 +116,25 @@ pub struct Running {
     pub facts_from: u64,
     /// The worker that had this one's folder before, and is dead: its attempts need not be waited for.
     pub replaces: Option<WorkerId>,
+    /// Attempts whose data is being prepared here.
+    pub preparing: Vec<Preparing>,
+}
+
+/// How far a worker is with the data of an attempt that has not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparing {
+    pub trial: TrialId,
+    pub attempt: Attempt,
+    /// Rows read; rows that are read more than once count each time.
+    pub rows: u64,
+    /// Of so many.
+    pub total: u64,
+}
+
+impl fmt::Display for Preparing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Preparing { rows, total, .. } = self;
+        let percent = rows.saturating_mul(100) / (*total).max(1);
+        write!(f, "prepares its data: {rows} of {total} rows ({percent} %)")
+    }
 }

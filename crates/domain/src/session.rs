@@ -107,6 +107,8 @@ impl Session {
                 .copied()
                 .unwrap_or(self.next_sequence),
             replaces: self.config.replaces,
+            // The agent knows.
+            preparing: Vec::new(),
         }
     }
 

@@ -24,6 +24,9 @@ pub enum ClientError {
     /// It failed on the other side; `retry` says that it may go better later (a full queue, a full disk).
     #[error("{reason}")]
     Failed { reason: String, retry: bool },
+    /// A file on this machine cannot be read or written.
+    #[error("{0}")]
+    Local(String),
     /// The answer cannot be read.
     #[error("the coordinator's answer cannot be read: {0}")]
     Answer(#[from] WireError),
@@ -36,7 +39,10 @@ impl ClientError {
             ClientError::Unreachable { .. } => 4,
             ClientError::NotFound(_) => 3,
             ClientError::Wrong(_) => 2,
-            ClientError::Fenced(_) | ClientError::Failed { .. } | ClientError::Answer(_) => 1,
+            ClientError::Fenced(_)
+            | ClientError::Failed { .. }
+            | ClientError::Local(_)
+            | ClientError::Answer(_) => 1,
         }
     }
 

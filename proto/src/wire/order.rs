@@ -1,6 +1,6 @@
 //! Orders, and what a worker says of itself.
 
-use bonfire_domain::order::{Order, Running, SlotFacts, StartOrder, WorkerFacts};
+use bonfire_domain::order::{Order, Preparing, Running, SlotFacts, StartOrder, WorkerFacts};
 use bonfire_domain::{Slot, WorkerId};
 
 use super::{
@@ -154,6 +154,7 @@ impl From<Running> for pb::Running {
             leaving: running.leaving,
             facts_from: running.facts_from,
             replaces: running.replaces.map(|worker| worker.0),
+            preparing: running.preparing.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -162,6 +163,7 @@ impl TryFrom<pb::Running> for Running {
     type Error = WireError;
     fn try_from(m: pb::Running) -> Result<Running, WireError> {
         count("running.attempts", m.attempts.len(), RUNNING_MAX)?;
+        count("running.preparing", m.preparing.len(), RUNNING_MAX)?;
         let attempts = m
             .attempts
             .into_iter()
@@ -171,6 +173,34 @@ impl TryFrom<pb::Running> for Running {
             leaving: m.leaving,
             facts_from: m.facts_from,
             replaces: m.replaces.map(WorkerId),
+            preparing: m
+                .preparing
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<Preparing> for pb::Preparing {
+    fn from(p: Preparing) -> pb::Preparing {
+        pb::Preparing {
+            of: trial_attempt(p.trial, p.attempt),
+            rows: p.rows,
+            total: p.total,
+        }
+    }
+}
+
+impl TryFrom<pb::Preparing> for Preparing {
+    type Error = WireError;
+    fn try_from(m: pb::Preparing) -> Result<Preparing, WireError> {
+        let (trial, attempt) = speaker("preparing.of", m.of)?;
+        Ok(Preparing {
+            trial,
+            attempt,
+            rows: m.rows,
+            total: m.total,
         })
     }
 }

@@ -38,8 +38,6 @@ pub enum ToWorker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     pub version: String,
-    /// Interval between heartbeats.
-    pub heartbeat_ms: u32,
     /// Points in one report batch.
     pub report_points_max: u32,
     /// Encoded size of one report batch, in bytes.
@@ -101,7 +99,6 @@ impl From<ToWorker> for pb::ToWorker {
             message: Some(match message {
                 ToWorker::Welcome(w) => Message::Welcome(pb::Welcome {
                     version: w.version,
-                    heartbeat_ms: w.heartbeat_ms,
                     report_points_max: w.report_points_max,
                     report_bytes_max: w.report_bytes_max,
                 }),
@@ -119,7 +116,6 @@ impl TryFrom<pb::ToWorker> for ToWorker {
         Ok(match required("message", m.message)? {
             Message::Welcome(m) => ToWorker::Welcome(Welcome {
                 version: text("welcome.version", m.version, NAME_BYTES_MAX)?,
-                heartbeat_ms: m.heartbeat_ms,
                 report_points_max: m.report_points_max,
                 report_bytes_max: m.report_bytes_max,
             }),
@@ -143,7 +139,7 @@ impl TryFrom<pb::ToWorker> for ToWorker {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use bonfire_domain::order::SlotFacts;
+    use bonfire_domain::order::{Preparing, SlotFacts};
     use bonfire_domain::{Attempt, SweepId, TrialId, WorkerId};
 
     #[track_caller]
@@ -165,6 +161,12 @@ mod tests {
             leaving: true,
             facts_from: 7,
             replaces: Some(WorkerId(3)),
+            preparing: vec![Preparing {
+                trial,
+                attempt: Attempt(1),
+                rows: 5,
+                total: 9,
+            }],
         };
         let facts = WorkerFacts {
             worker: WorkerId(u64::MAX),

@@ -1,10 +1,12 @@
 //! What each slot is at: loading, running, or ended and still uploading. Turns slot events into the session's inputs.
 
+mod again;
+
 use std::collections::VecDeque;
 
 use bonfire_domain::checkpoint::Checkpoint;
 use bonfire_domain::fault::{AttemptEnd, Failure};
-use bonfire_domain::order::StartOrder;
+use bonfire_domain::order::{Preparing, StartOrder};
 use bonfire_domain::session::{ExecutorEvent as Said, SessionInput};
 use bonfire_domain::{Attempt, Digest, Slot, TrialId};
 use tokio::sync::{mpsc, oneshot};
@@ -95,6 +97,7 @@ impl Desks {
             limits: Limits::default(),
             spool: self.loader.spool_of(&order),
             loading: None,
+            preparing: None,
             pins: Vec::new(),
             uploads: VecDeque::new(),
             uploading: None,
@@ -216,46 +219,10 @@ impl Desks {
         self.settle(slot)
     }
 
-    /// Blobs that a checkpoint names were deleted while it was published: they go up again, then the fact.
-    pub(super) fn upload_again(&mut self, trial: TrialId, attempt: Attempt, chunks: Vec<Digest>) {
-        let key = (trial, attempt);
-        let names = |checkpoint: &Checkpoint| {
-            let mut blobs = checkpoint.chunks.iter().chain(&checkpoint.manifest);
-            blobs.any(|blob| chunks.contains(&blob.digest))
-        };
-        let at = self
-            .desks
-            .iter()
-            .position(|desk| desk.work.as_ref().is_some_and(|work| work.key == key));
-        let slot = Slot(at.and_then(|at| u16::try_from(at).ok()).unwrap_or_default());
-        // Of an attempt that has ended the session still holds the fact, and sends it again by itself.
-        let work = self.work(slot, key);
-        let published = work.map(|work| {
-            work.published
-                .iter()
-                .filter(|c| names(c))
-                .cloned()
-                .collect()
-        });
-        let checkpoints: Vec<Checkpoint> = published.unwrap_or_default();
-        let (depot, finish) = (self.loader.depot.clone(), self.finish.clone());
-        tokio::spawn(async move {
-            match publish::upload_again(&depot, &chunks).await {
-                // The agent is gone if nobody takes it.
-                Ok(()) => drop(
-                    finish
-                        .send(Done::UploadedAgain {
-                            slot,
-                            key,
-                            checkpoints,
-                        })
-                        .await,
-                ),
-                Err(error) => {
-                    tracing::error!(%error, "a checkpoint's blobs cannot be uploaded again")
-                }
-            }
-        });
+    /// Attempts whose data is being prepared, and how far that is.
+    pub(super) fn preparing(&self) -> Vec<Preparing> {
+        let work = self.desks.iter().filter_map(|desk| desk.work.as_ref());
+        work.filter_map(Work::preparing).collect()
     }
 
     pub(super) fn take_event(&mut self, slot: Slot, event: SlotEvent) -> Vec<SessionInput> {
@@ -340,6 +307,12 @@ impl Desks {
                 }
                 return self.settle(slot);
             }
+            ExecutorEvent::Preparing { rows, total } => {
+                let desk = self.desks.get_mut(usize::from(slot.0));
+                if let Some(work) = desk.and_then(|desk| desk.work.as_mut()) {
+                    work.preparing = Some((rows, total));
+                }
+            }
             ExecutorEvent::Prepared { key, manifest } => {
                 let desk = self.desks.get_mut(usize::from(slot.0));
                 let waiting =
@@ -347,6 +320,10 @@ impl Desks {
                 if let Some((_, answer)) = waiting {
                     // Whoever asked may have been ended meanwhile.
                     let _ = answer.send(manifest);
+                }
+                let desk = self.desks.get_mut(usize::from(slot.0));
+                if let Some(work) = desk.and_then(|desk| desk.work.as_mut()) {
+                    work.preparing = None;
                 }
             }
         }

@@ -322,7 +322,8 @@ impl Agent {
                     self.hold(facts);
                     vec![]
                 }
-                SessionAction::Heartbeat(running) => {
+                SessionAction::Heartbeat(mut running) => {
+                    running.preparing = self.desks.preparing();
                     self.link.beat(running);
                     vec![]
                 }

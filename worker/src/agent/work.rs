@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bonfire_domain::checkpoint::{Checkpoint, decide_superseded};
 use bonfire_domain::fault::{AttemptEnd, Failure};
+use bonfire_domain::order::Preparing;
 use bonfire_domain::search::Goal;
 use bonfire_domain::session::{ExecutorEvent as Said, SessionInput};
 use bonfire_domain::spec::{CheckpointSpec, Millis, Period, Spec};
@@ -36,6 +37,8 @@ pub(super) struct Work {
     pub(super) spool: PathBuf,
     /// The executor has not been asked to begin yet.
     pub(super) loading: Option<AbortOnDropHandle<()>>,
+    /// How many rows of its data were read, and of how many, while that is being prepared.
+    pub(super) preparing: Option<(u64, u64)>,
     pub(super) pins: Vec<Pin>,
     pub(super) uploads: VecDeque<Written>,
     pub(super) uploading: Option<AbortOnDropHandle<()>>,
@@ -47,6 +50,16 @@ pub(super) struct Work {
 }
 
 impl Work {
+    pub(super) fn preparing(&self) -> Option<Preparing> {
+        let (trial, attempt) = self.key;
+        self.preparing.map(|(rows, total)| Preparing {
+            trial,
+            attempt,
+            rows,
+            total,
+        })
+    }
+
     /// Lines a checkpoint up. Those that retention would let go as soon as this one is published are not uploaded: an executor
     /// that is faster than the disks behind it would otherwise leave ever more waiting, and an end would wait for all of them.
     /// Returns the folders of those.

@@ -117,6 +117,8 @@ pub enum ExecutorEvent {
         attempt: Attempt,
         end: AttemptEnd,
     },
+    /// How far the job to prepare data is; rows that are read more than once count each time.
+    Preparing { rows: u64, total: u64 },
     /// Prepared files lie in the job's `out`, each named by its digest; `Err` says why there are none.
     Prepared {
         key: Digest,

@@ -114,12 +114,28 @@ impl Inbox {
 
     /// Waits at most `time` for the running attempt to be ended.
     pub fn wait_end(&self, trial: TrialId, attempt: Attempt, time: Duration) -> Option<bool> {
+        self.wait_until(trial, attempt, time, |asked| asked.is_some())
+    }
+
+    /// Waits `time`, or until the running attempt must end without a checkpoint; `false` then.
+    pub fn wait_dropped(&self, trial: TrialId, attempt: Attempt, time: Duration) -> bool {
+        let asked = self.wait_until(trial, attempt, time, |asked| asked == Some(false));
+        asked != Some(false)
+    }
+
+    fn wait_until(
+        &self,
+        trial: TrialId,
+        attempt: Attempt,
+        time: Duration,
+        is_it: impl Fn(Option<bool>) -> bool,
+    ) -> Option<bool> {
         let until = Instant::now() + time;
         let mut state = self.lock();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let asked = end_of(&state, trial, attempt);
-            if asked.is_some() || left.is_zero() {
+            if is_it(asked) || left.is_zero() {
                 return asked;
             }
             let waited = self.shared.changed.wait_timeout(state, left);

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
+use bonfire_data::Progress;
 use bonfire_domain::dataset::{DatasetManifest, Preparation};
 use bonfire_domain::fault::{AttemptEnd, Failure};
 use bonfire_domain::spec::{ModelSpec, Spec};
@@ -19,6 +21,9 @@ use super::noop;
 use super::outbox::Outbox;
 use super::train;
 use super::trial::Trial;
+
+/// Between two words on how far a job is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs an executor until its agent says so or is gone. The body of the hidden subcommand.
 pub fn executor_main() -> ExitCode {
@@ -123,7 +128,7 @@ impl Executor {
     }
 
     fn prepare(&mut self, job: &PrepareJob) {
-        let made = catch_unwind(AssertUnwindSafe(|| prepare(job)));
+        let made = catch_unwind(AssertUnwindSafe(|| prepare(job, &self.outbox)));
         let manifest = made.unwrap_or_else(|panic| {
             let detail = panic_text(panic.as_ref()).to_owned();
             Err(PrepareFailure {
@@ -147,20 +152,32 @@ fn guard(attempt: impl FnOnce() -> AttemptEnd) -> AttemptEnd {
 }
 
 /// Prepares a dataset version; answers with the prepared manifest as JSON.
-fn prepare(job: &PrepareJob) -> Result<String, PrepareFailure> {
+fn prepare(job: &PrepareJob, outbox: &Outbox) -> Result<String, PrepareFailure> {
     let broken = |e: serde_json::Error| PrepareFailure {
         unusable: false,
         detail: e.to_string(),
     };
     let preparation: Preparation = serde_json::from_str(&job.preparation).map_err(broken)?;
     let dataset: DatasetManifest = serde_json::from_str(&job.dataset).map_err(broken)?;
-    let prepared =
-        super::rows::prepare(&dataset, &job.files, &preparation, &job.out).map_err(|e| {
-            PrepareFailure {
-                unusable: e.is_users(),
-                detail: e.to_string(),
-            }
-        })?;
+    let mut told = Instant::now();
+    let mut progress = |progress: Progress| {
+        if let Progress::Rows {
+            done: rows,
+            total: Some(total),
+        } = progress
+            && told.elapsed() >= PROGRESS_EVERY
+        {
+            told = Instant::now();
+            outbox.send(&ExecutorEvent::Preparing { rows, total });
+        }
+        true
+    };
+    let (files, out) = (&job.files, &job.out);
+    let prepared = super::rows::prepare(&dataset, files, &preparation, out, &mut progress);
+    let prepared = prepared.map_err(|e| PrepareFailure {
+        unusable: e.is_users(),
+        detail: e.to_string(),
+    })?;
     serde_json::to_string(&prepared).map_err(broken)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bonfire_data::Progress;
 use bonfire_data::{
     DataError, Loader, Order, Part, Prepared, Wanted, shard_positions, window_blocks,
 };
@@ -114,6 +115,7 @@ pub(super) fn prepare(
     files: &[LocalBlob],
     preparation: &Preparation,
     out: &Path,
+    progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<PreparedManifest, DataError> {
     let files = by_digest(files);
     bonfire_data::prepare(
@@ -121,7 +123,7 @@ pub(super) fn prepare(
         preparation,
         &|digest| local(&files, digest),
         out,
-        &mut |_| true,
+        progress,
     )
 }
 

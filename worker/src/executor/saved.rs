@@ -45,28 +45,34 @@ pub(super) enum LoadError {
 ///
 /// Returns the manifest's blob and every chunk's, each once.
 ///
+/// `full`: asked while the disk is full; it waits a while and says whether to try again.
+///
 /// # Errors
 /// What the disk or the device says; nothing is left behind.
 pub(super) fn write(
     dir: &Path,
     mut manifest: CheckpointManifest,
     snapshot: Snapshot,
+    full: &mut dyn FnMut(&io::Error) -> bool,
 ) -> io::Result<(BlobRef, Vec<BlobRef>)> {
-    let written = fs::create_dir_all(dir).and_then(|()| {
+    let made = with_space(full, || fs::create_dir_all(dir));
+    let written = made.and_then(|()| {
         let mut chunks = Chunks {
             dir,
+            full,
             buffer: Vec::with_capacity(CHUNK_BYTES),
             parts: Vec::new(),
         };
         snapshot(&mut chunks)?;
         chunks.flush()?;
-        manifest.parts = chunks.parts;
+        let Chunks { parts, full, .. } = chunks;
+        manifest.parts = parts;
         let all = manifest.parts.iter().flat_map(|part| &part.chunks);
         let mut all: Vec<BlobRef> = all.copied().collect();
         all.sort_unstable();
         all.dedup();
         let json = serde_json::to_vec(&manifest).map_err(io::Error::other)?;
-        Ok((write_blob(dir, &json)?, all))
+        Ok((write_blob(dir, &json, full)?, all))
     });
     if written.is_err() {
         // A leftover costs space only, and goes with the attempt's folder.
@@ -78,6 +84,7 @@ pub(super) fn write(
 /// Cuts what a snapshot writes into chunks and writes each under its digest.
 struct Chunks<'a> {
     dir: &'a Path,
+    full: &'a mut dyn FnMut(&io::Error) -> bool,
     /// What is not a whole chunk yet.
     buffer: Vec<u8>,
     /// The last one is being written.
@@ -89,7 +96,7 @@ impl Chunks<'_> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let blob = write_blob(self.dir, &self.buffer)?;
+        let blob = write_blob(self.dir, &self.buffer, self.full)?;
         self.buffer.clear();
         let part = self.parts.last_mut();
         let part = part.ok_or_else(|| io::Error::other("bytes before any part"))?;
@@ -128,13 +135,41 @@ impl Sink for Chunks<'_> {
     }
 }
 
-fn write_blob(dir: &Path, bytes: &[u8]) -> io::Result<BlobRef> {
+fn write_blob(
+    dir: &Path,
+    bytes: &[u8],
+    full: &mut dyn FnMut(&io::Error) -> bool,
+) -> io::Result<BlobRef> {
     let digest = Digest::of(bytes);
-    fs::write(dir.join(digest.hex()), bytes)?;
+    let path = dir.join(digest.hex());
+    with_space(full, || {
+        fs::write(&path, bytes).inspect_err(|_| {
+            // What came to lie there takes space that others need as well.
+            let _ = fs::remove_file(&path);
+        })
+    })?;
     Ok(BlobRef {
         digest,
         bytes: bytes.len() as u64,
     })
+}
+
+/// Does it again for as long as the disk is full and `full` says so.
+fn with_space(
+    full: &mut dyn FnMut(&io::Error) -> bool,
+    mut make: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        match make() {
+            Err(error) if is_full(&error) && full(&error) => {}
+            made => return made,
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// Reads a checkpoint's parts, verifying every chunk.
@@ -218,7 +253,7 @@ mod tests {
     /// Writes a checkpoint, lets `harm` at its folder, and reads it back.
     fn round(harm: impl Fn(&Path, &[BlobRef])) -> Result<Saved, LoadError> {
         let dir = tempfile::tempdir().unwrap();
-        let (head, chunks) = write(dir.path(), manifest(), snapshot()).unwrap();
+        let (head, chunks) = write(dir.path(), manifest(), snapshot(), &mut |_| false).unwrap();
         harm(dir.path(), &chunks);
         let json = fs::read(dir.path().join(head.digest.hex())).unwrap();
         assert_eq!(Digest::of(&json), head.digest);
@@ -285,9 +320,28 @@ mod tests {
             write(
                 &dir.path().join("file").join("below"),
                 manifest(),
-                snapshot()
+                snapshot(),
+                &mut |_| panic!("it is not full"),
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_again_while_somebody_waits() {
+        let refuse = || Err(io::Error::from(io::ErrorKind::StorageFull));
+        let (mut tries, mut asked) = (0, 0);
+        let mut full = |_: &io::Error| {
+            asked += 1;
+            true
+        };
+        let written = with_space(&mut full, || {
+            tries += 1;
+            if tries < 3 { refuse() } else { Ok(()) }
+        });
+        assert!(written.is_ok());
+        assert_eq!((tries, asked), (3, 2));
+        let given_up = with_space(&mut |_| false, refuse);
+        assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

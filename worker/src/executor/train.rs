@@ -355,13 +355,14 @@ impl<'a> Training<'a> {
         };
         let dir = self.trial.begin.spool.join(step.to_string());
         let outbox = self.trial.outbox.clone();
+        let mut full = self.trial.space_waiter(step);
         let value = evaluation.value;
         let writing = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
                 // It takes what training leaves; when training waits for it, that is everything.
                 lower_priority(WRITER_NICE);
-                let (manifest, chunks) = saved::write(&dir, manifest, snapshot)?;
+                let (manifest, chunks) = saved::write(&dir, manifest, snapshot, &mut full)?;
                 let manifest = Some(manifest);
                 let written = Written {
                     trial,

@@ -1,5 +1,7 @@
 //! What the two kinds of trials share: who they are, when things are due, and how they speak.
 
+use std::time::Duration;
+
 use bonfire_domain::fault::AttemptEnd;
 use bonfire_domain::metric::Point;
 use bonfire_domain::spec::{Period, Spec};
@@ -92,6 +94,28 @@ impl Trial<'_> {
             epoch,
             value,
         });
+    }
+}
+
+/// How long a checkpoint waits before it is tried again on a full disk.
+const SPACE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Trial<'_> {
+    /// Waits while the disk is full, for the thread that writes the checkpoint of `step`: says so once, shows that the attempt is
+    /// not stuck, and gives up (`false`) only when the attempt is to end without a checkpoint.
+    pub(super) fn space_waiter(&self, step: u64) -> impl FnMut(&std::io::Error) -> bool + use<> {
+        let (inbox, outbox) = (self.inbox.clone(), self.outbox.clone());
+        let (trial, attempt) = self.id();
+        let spool = self.begin.spool.clone();
+        let mut said = false;
+        move |error| {
+            if !std::mem::replace(&mut said, true) {
+                let spool = spool.display();
+                eprintln!("the checkpoint of step {step} waits for space at {spool}: {error}");
+            }
+            outbox.send(&ExecutorEvent::Progress { trial, attempt });
+            inbox.wait_dropped(trial, attempt, SPACE_PAUSE)
+        }
     }
 }
 

@@ -3,11 +3,16 @@
 use super::{Leader, Time};
 use crate::cluster::{Cluster, Sweep, SweepState, TrialState, Wish};
 use crate::id::TrialId;
+use crate::order::Preparing;
 use crate::placement::Skip;
 
 impl Leader {
-    /// Why a sweep that wants to run has nothing running, if no slot would do for it.
+    /// Why a sweep that wants to run does not train: its data is being prepared, or no slot would do for it.
     pub fn why_sweep(&self, cluster: &Cluster, sweep: &Sweep) -> Option<String> {
+        let preparing = self.preparing().find(|p| p.trial.sweep == sweep.id);
+        if let Some(preparing) = preparing.filter(|_| sweep.state == SweepState::Running) {
+            return Some(preparing.to_string());
+        }
         let idle = sweep.state == SweepState::Running
             && !sweep.spec.is_external()
             && sweep.count(TrialState::Running) == 0;
@@ -18,6 +23,12 @@ impl Leader {
             Ok(_) | Err(Skip::AllBusy { .. }) => None,
             Err(skip) => Some(format!("waits: {skip}")),
         }
+    }
+
+    /// What workers prepare, as they said last.
+    fn preparing(&self) -> impl Iterator<Item = &Preparing> {
+        let contacts = self.contacts.values().filter(|c| c.connected);
+        contacts.flat_map(|contact| &contact.running.preparing)
     }
 
     /// Says what a trial does or waits for now, one reason a line.
@@ -39,6 +50,8 @@ impl Leader {
             TrialState::Running => {
                 let on = trial.history.last().map_or("", |r| r.worker.as_str());
                 reasons.push(format!("attempt {} runs on {on}", trial.attempt.0));
+                let of_this = |p: &&Preparing| (p.trial, p.attempt) == (id, trial.attempt);
+                reasons.extend(self.preparing().find(of_this).map(ToString::to_string));
                 match &trial.wish {
                     Some(Wish::Prune { reason } | Wish::Converge { reason }) => {
                         reasons.push(format!("ends: {reason}"))

@@ -10,7 +10,7 @@ mod story;
 use bonfire_domain::command::{Command, SweepAction, TrialAction};
 use bonfire_domain::fault::{AttemptEnd, Failure, LostCause};
 use bonfire_domain::leader::{Action, Input};
-use bonfire_domain::order::Running;
+use bonfire_domain::order::{Preparing, Running};
 use bonfire_domain::{LogIndex, Suggester, SweepId, TrialId, WallMs, WorkerId, spec};
 
 use story::Story;
@@ -172,6 +172,43 @@ fn a_stopped_trial_stays_stopped() {
     story.apply(None, vec![control(SweepAction::Cancel { save: true })]);
     story.end(1, 2, AttemptEnd::Yielded);
     story.is("stopped_trial.txt");
+}
+
+#[test]
+fn what_is_prepared_is_said_until_it_is_done() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    story.submit(&noop(""));
+    let (trial, attempt) = story.current(0);
+    let worker = WorkerId(1);
+    let heartbeat = |preparing: Vec<Preparing>| {
+        let running = Running {
+            attempts: vec![(trial, attempt)],
+            facts_from: 1,
+            preparing,
+            ..Running::default()
+        };
+        Input::Heartbeat { worker, running }
+    };
+    let check = |story: &Story, expected: Option<&str>| {
+        let sweep = story.cluster.sweep(trial.sweep).unwrap();
+        let why = story.leader.why_sweep(&story.cluster, sweep);
+        assert_eq!(why.as_deref(), expected);
+        let mut of_trial = vec!["attempt 1 runs on w1"];
+        of_trial.extend(expected);
+        let why = story.leader.why_trial(story.time(), &story.cluster, trial);
+        assert_eq!(why, of_trial);
+    };
+    check(&story, None);
+    story.lead(heartbeat(vec![Preparing {
+        trial,
+        attempt,
+        rows: 300,
+        total: 2_000,
+    }]));
+    check(&story, Some("prepares its data: 300 of 2000 rows (15 %)"));
+    story.lead(heartbeat(vec![]));
+    check(&story, None);
 }
 
 #[test]
