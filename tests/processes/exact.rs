@@ -31,7 +31,7 @@ fn cases(dir: &Path) -> Vec<(&'static str, String)> {
             "linear",
             format!(
                 "data: {{ dataset: {digits}, label: label }}\n{classes}model: {{ kind: linear }}\n\
-                 optimizer: {{ kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true }}\ntrain: {{ epochs: 60 }}\n"
+                 optimizer: {{ kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true }}\ntrain: {{ epochs: 300 }}\n"
             ),
         ),
         (
@@ -60,7 +60,7 @@ fn cases(dir: &Path) -> Vec<(&'static str, String)> {
             "regression",
             format!(
                 "data: {{ dataset: {diabetes}, label: target }}\ntask: regression\n\
-                 model: {{ kind: mlp, hidden: [32] }}\ntrain: {{ epochs: 150 }}\n"
+                 model: {{ kind: mlp, hidden: [32] }}\ntrain: {{ epochs: 400 }}\n"
             ),
         ),
     ]
