@@ -41,7 +41,7 @@ impl Chronicle {
                     let name = format!("{}/{}", sweep.name, trial.number);
                     let (attempt, reason) = (trial.attempt.0, trial.reason.as_deref());
                     let reason = reason.unwrap_or_default();
-                    tracing::warn!(trial = name, attempt, reason, "an attempt came to nothing");
+                    tracing::info!(trial = name, attempt, reason, "an attempt came to nothing");
                 }
             }
             Effect::WorkerChanged { worker } => {
@@ -56,7 +56,7 @@ impl Chronicle {
                     }
                 }
             }
-            Effect::WorkerLost { worker } => tracing::warn!(%worker, "a worker is gone"),
+            Effect::WorkerLost { worker } => tracing::info!(%worker, "a worker is gone"),
             _ => {}
         }
     }

@@ -16,6 +16,8 @@ pub enum SelectError {
         first: String,
         second: String,
     },
+    #[error("{sweep} has no trials yet: bonfire sweep show {sweep} says what it waits for")]
+    NoTrials { sweep: String },
     #[error("{text} is not a trial: write SWEEP/NUMBER, such as digits-k2f/17")]
     NotATrial { text: String },
     #[error("{text} is not a checkpoint: write SWEEP/NUMBER@STEP, such as digits-k2f/17@1200")]
@@ -25,7 +27,10 @@ pub enum SelectError {
 impl SelectError {
     /// Whether the text itself was wrong, rather than naming nothing.
     pub fn is_wrong_request(&self) -> bool {
-        !matches!(self, SelectError::None { .. })
+        !matches!(
+            self,
+            SelectError::None { .. } | SelectError::NoTrials { .. }
+        )
     }
 }
 
@@ -76,14 +81,19 @@ pub fn sweep(cluster: &Cluster, text: &str) -> Result<SweepId, SelectError> {
 
 /// A trial as `SWEEP/NUMBER`; `last` is the newest sweep's newest trial.
 pub fn trial(cluster: &Cluster, text: &str) -> Result<TrialId, SelectError> {
-    let missing = || SelectError::None {
-        kind: "trial",
-        text: text.to_owned(),
+    let missing = |id| match cluster.sweep(id).filter(|sweep| sweep.next == 0) {
+        Some(sweep) => SelectError::NoTrials {
+            sweep: sweep.name.clone(),
+        },
+        None => SelectError::None {
+            kind: "trial",
+            text: text.to_owned(),
+        },
     };
     if text == "last" {
         let id = sweep(cluster, text)?;
         let next = cluster.sweep(id).map_or(0, |s| s.next);
-        let number = next.checked_sub(1).ok_or_else(missing)?;
+        let number = next.checked_sub(1).ok_or_else(|| missing(id))?;
         return Ok(TrialId { sweep: id, number });
     }
     let wrong = || SelectError::NotATrial {
@@ -95,7 +105,8 @@ pub fn trial(cluster: &Cluster, text: &str) -> Result<TrialId, SelectError> {
         sweep: sweep(cluster, name)?,
         number,
     };
-    cluster.trial(id).map(|_| id).ok_or_else(missing)
+    let found = cluster.trial(id).map(|_| id);
+    found.ok_or_else(|| missing(id.sweep))
 }
 
 /// A checkpoint as `SWEEP/NUMBER@STEP`, or a trial's latest (`best`: its best). Gives the trial and the step.
@@ -147,4 +158,35 @@ pub fn worker(cluster: &Cluster, text: &str) -> Result<WorkerId, SelectError> {
         kind: "worker",
         text: text.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::command::Command;
+    use crate::id::{LogIndex, WallMs};
+
+    #[test]
+    fn a_sweep_without_trials_is_not_a_wrong_name() {
+        let text = b"kind: sweep\nversion: 1\nname: new\nmodel: { kind: noop, x: 0.5 }\n";
+        let mut cluster = Cluster::new();
+        let command = Command::CreateSweep {
+            request: 1,
+            name: "new".to_owned(),
+            spec: crate::spec::check(text, &[]).unwrap().canonical(),
+            dataset: None,
+            at: WallMs(0),
+        };
+        cluster.apply(LogIndex(1), command);
+        for (selector, expected) in [
+            ("last", "new has no trials yet"),
+            ("new/0", "new has no trials yet"),
+            ("old/0", "no sweep is named old"),
+            ("new", "new is not a trial"),
+        ] {
+            let error = trial(&cluster, selector).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{selector}: {error}");
+        }
+    }
 }
