@@ -22,6 +22,8 @@ use crate::client::ClientError;
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Read from a file at once, in bytes.
 const READ_BYTES: usize = 256 << 10;
+/// A blob of at most this size is sent without asking whether it is there.
+const UNASKED_BYTES_MAX: u64 = 1 << 20;
 /// Longest refusal text that is read, in bytes.
 const REFUSAL_BYTES_MAX: usize = 4 << 10;
 /// Transfers that broke off are taken up again where they stopped, this often.
@@ -66,7 +68,7 @@ impl BlobClient {
         })
     }
 
-    /// Stores bytes under their own digest, which is returned. Nothing is sent if they are already there.
+    /// Stores bytes under their own digest, which is returned. Nothing large is sent if they are already there.
     pub async fn put(&self, bytes: Bytes) -> Result<Digest, ClientError> {
         let digest = Digest::of(&bytes);
         self.resume(digest, |offset| {
@@ -82,7 +84,7 @@ impl BlobClient {
         Ok(digest)
     }
 
-    /// Stores a file whose digest is known. Nothing is sent if it is already there.
+    /// Stores a file whose digest is known. Nothing large is sent if it is already there.
     ///
     /// # Errors
     /// [`ClientError::Local`] if the file cannot be read; [`ClientError::Wrong`] if it no longer has this digest.
@@ -166,7 +168,8 @@ impl BlobClient {
         }
     }
 
-    /// Asks where to go on, sends the rest, and does so again if the connection is lost.
+    /// Asks where to go on, sends the rest, and does so again if the connection is lost. What is small is sent unasked first: a
+    /// refusal of it costs no more than the question.
     async fn resume<F>(
         &self,
         digest: Digest,
@@ -175,6 +178,13 @@ impl BlobClient {
     where
         F: Future<Output = Result<(u64, Body), ClientError>>,
     {
+        let all = body(0).await?;
+        if all.0 <= UNASKED_BYTES_MAX {
+            match self.send(digest, 0, all).await {
+                Err(error) if error.is_temporary() => {}
+                sent => return sent,
+            }
+        }
         let mut result = Ok(());
         for tries in 1..=TRIES_MAX {
             result = match self.head(digest).await {
