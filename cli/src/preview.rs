@@ -65,7 +65,7 @@ fn document(plan: &Preview, cost: Option<Cost>, slots: u16) -> serde_json::Value
     // Spaces beyond 2^64 are as good as continuous for a script.
     let points = plan.points.and_then(|p| u64::try_from(p).ok());
     json!({
-        "trials": plan.trials, "points": points, "parameters": plan.parameters, "rungs": rungs, "epochs": plan.epochs,
+        "trials": plan.trials, "forks": plan.forks, "points": points, "parameters": plan.parameters, "rungs": rungs, "epochs": plan.epochs,
         "epochs_full": plan.epochs_full, "time": plan.time.map(|t| t.0 as f64 / 1e3),
         "cost": cost.map(|cost| json!({
             "weights": { "min": cost.weights.0, "max": cost.weights.1 }, "samples": cost.samples, "operations": cost.operations,
@@ -86,6 +86,9 @@ fn page(plan: &Preview, cost: Option<Cost>, slots: u16) -> String {
                 .map_or_else(|| "continuous".to_owned(), |p| p.to_string()),
         ),
     ];
+    if let Some(forks) = plan.forks {
+        facts.insert(1, ("forks in their places", format!("about {forks}")));
+    }
     if !plan.rungs.is_empty() {
         facts.push(("epochs in all", known(plan.epochs)));
     }

@@ -79,7 +79,7 @@ fn print(output: Output, document: &TrialDocument) {
     if let Some(reason) = &row.reason {
         facts.insert(2, ("reason", reason.clone()));
     }
-    if let Some(parent) = &document.parent {
+    if let Some(parent) = &row.parent {
         facts.push(("forked from", parent.clone()));
     }
     if !document.exact {

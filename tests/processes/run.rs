@@ -81,6 +81,51 @@ fn a_trained_model_can_be_exported() {
     fleet.nothing_left();
 }
 
+/// Each member, or a fork in its place, trains to the end; a fork goes on from weights of another trial.
+#[test]
+fn a_population_forks_its_best() {
+    let fleet = Fleet::new();
+    let digits = repository().join("configs/data/digits.csv");
+    let text = format!(
+        "kind: sweep\nversion: 1\nname: pbt\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
+         model: {{ kind: mlp, hidden: [16] }}\ntrain: {{ epochs: 4 }}\nsearch:\n  \
+         objective: {{ metric: valid.loss, goal: minimize }}\n  scheduler: {{ kind: pbt, population: 3 }}\n  \
+         parameters: {{ optimizer.lr: {{ min: 1e-6, max: 1e-2, log: true }} }}\n",
+        digits.display()
+    );
+    let spec = spec_file(fleet.dir.path(), "pbt.yaml", &text);
+    let outcome = fleet.run(["run", spec.to_str().unwrap(), "-o", "json"]);
+    let document = outcome.exits(0).json();
+    let trials = document["trials"].as_array().unwrap();
+    let in_state = |state: &str| trials.iter().filter(|t| t["state"] == state).count();
+    assert_eq!(in_state("completed"), 3, "{document}");
+    assert_eq!(in_state("pruned"), trials.len() - 3, "{document}");
+    let forks: Vec<_> = trials.iter().filter(|t| !t["parent"].is_null()).collect();
+    assert!(
+        !forks.is_empty() && forks.len() == trials.len() - 3,
+        "{document}"
+    );
+    for fork in forks {
+        let shown = fleet.run([
+            "trial",
+            "show",
+            fork["trial"].as_str().unwrap(),
+            "-o",
+            "json",
+        ]);
+        let shown = shown.exits(0).json();
+        let (parent, step) = shown["parent"].as_str().unwrap().split_once('@').unwrap();
+        let from = &shown["attempt_history"][0]["from_step"];
+        assert_eq!(
+            (from.to_string(), step != "0"),
+            (step.to_owned(), true),
+            "{shown}"
+        );
+        assert!(trials.iter().any(|t| t["trial"] == parent), "{shown}");
+    }
+    fleet.nothing_left();
+}
+
 #[test]
 fn files_can_be_attached_to_a_trial() {
     let fleet = Fleet::new();

@@ -118,23 +118,28 @@ pub fn sweeps(rows: &[SweepRow]) -> String {
 
 /// Trials as they are given.
 pub fn trials(rows: &[TrialRow], metric: &str) -> String {
+    let forks = rows.iter().any(|t| t.parent.is_some());
     let row = |t: &TrialRow| {
-        let parameters = text::parameters(&t.parameters);
-        let value = text::optional(t.value);
-        vec![
+        let mut cells = vec![
             t.trial.clone(),
             t.state.clone(),
             t.attempts.to_string(),
-            value,
+            text::optional(t.value),
             t.epochs.to_string(),
-            parameters,
-        ]
+        ];
+        if forks {
+            // Of the same sweep.
+            let parent = t.parent.as_deref().unwrap_or("-");
+            let parent = parent.rsplit('/').next().unwrap_or(parent);
+            cells.push(parent.to_owned());
+        }
+        cells.push(text::parameters(&t.parameters));
+        cells
     };
-    table(
-        &["trial", "state", "attempts", metric, "epochs", "parameters"],
-        &[2, 3, 4],
-        rows.iter().map(row),
-    )
+    let mut header = vec!["trial", "state", "attempts", metric, "epochs"];
+    header.extend(forks.then_some("forked from"));
+    header.push("parameters");
+    table(&header, &[2, 3, 4], rows.iter().map(row))
 }
 
 /// The best trials of a sweep, best first.

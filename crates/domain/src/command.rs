@@ -150,6 +150,18 @@ pub enum Command {
         blob: BlobRef,
         at: WallMs,
     },
+    /// A new trial, which starts from a checkpoint of `parent`, takes the place of `trial` in its population. Refused unless
+    /// `number` is the sweep's next number.
+    Exploit {
+        trial: TrialId,
+        number: u32,
+        /// Of the same sweep.
+        parent: u32,
+        /// The checkpoint's step.
+        step: u64,
+        parameters: Assignment,
+        at: WallMs,
+    },
 }
 
 /// What the asker of an external trial says of it. Values are finite.

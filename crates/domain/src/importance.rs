@@ -83,6 +83,7 @@ mod tests {
                 parameters,
                 worker: None,
                 reason: None,
+                parent: None,
             }
         };
         (0..count).map(row).collect()

@@ -74,6 +74,9 @@ pub struct TrialRow {
     pub parameters: BTreeMap<String, serde_json::Value>,
     pub worker: Option<String>,
     pub reason: Option<String>,
+    /// The checkpoint it was forked from.
+    #[serde(default)]
+    pub parent: Option<String>,
 }
 
 /// `run SPEC -o json` and `sweep show NAME -o json`.
@@ -171,8 +174,6 @@ pub struct TrialDocument {
     #[serde(flatten)]
     pub row: TrialRow,
     pub exact: bool,
-    /// The checkpoint it was forked from.
-    pub parent: Option<String>,
     pub attempt_history: Vec<AttemptDocument>,
     pub checkpoints: Vec<CheckpointDocument>,
     /// The resolved spec with the trial's values filled in.
@@ -282,6 +283,9 @@ pub fn trial_row(sweep: &Sweep, trial: &Trial) -> TrialRow {
         parameters: parameters_json(&trial.parameters),
         worker: worker.filter(|name| !name.is_empty()),
         reason: trial.reason.clone(),
+        parent: trial
+            .parent
+            .map(|(number, step)| format!("{}@{step}", sweep.label_of(number))),
     }
 }
 
@@ -302,7 +306,11 @@ fn rungs(sweep: &Sweep) -> Vec<RungDocument> {
         None => Some(1),
         Some(search) => search.limit.trials,
     };
-    let limit = limit.map(|limit| limit.max(sweep.sampled));
+    // Of a population each member, or a fork in its place, trains to the end.
+    let limit = match sweep.scheduler().kind().population() {
+        None => limit.map(|limit| limit.max(sweep.sampled)),
+        population => population,
+    };
     let far: Vec<u64> = sweep.trials().iter().map(|trial| trial.epochs()).collect();
     let plan = sweep.scheduler().plan(limit.unwrap_or(0));
     let rung = |rung: &RungPlan| RungDocument {
@@ -401,9 +409,6 @@ pub fn trial(cluster: &Cluster, id: TrialId) -> Option<TrialDocument> {
     Some(TrialDocument {
         row: trial_row(sweep, &trial),
         exact: trial.exact,
-        parent: trial
-            .parent
-            .map(|(number, step)| format!("{}@{step}", sweep.label_of(number))),
         attempt_history: trial
             .history
             .iter()

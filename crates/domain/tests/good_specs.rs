@@ -364,6 +364,7 @@ prop_compose! {
             "search: { sampler: { kind: tpe }, limit: { trials: 7 }, scheduler: { kind: bohb, min: 2, max: 9, eta: 4 }, parameters: { a: { min: 0.0, max: 1 } } }\n",
             "search: { objective: { goal: maximize }, limit: { trials: 7 }, scheduler: { kind: pasha, min: 2, max: 9 }, parameters: { a: { min: 0.0, max: 1 } } }\n",
             "search: { objective: { goal: maximize }, limit: { trials: 7 }, scheduler: { kind: wilcoxon, threshold: 0.05, startup: 4 }, parameters: { a: { min: 0.0, max: 1 } } }\n",
+            "search: { limit: { trials: 40 }, scheduler: { kind: pbt, population: 8, interval: 3, quantile: 0.5, resample: 0, perturb: 0.1 }, parameters: { optimizer.lr: { min: 0.001, max: 0.1, log: true }, train.seed: { values: [1, 2] } } }\n",
             "search: { limit: { trials: 7 }, scheduler: { kind: plateau, patience: 3, delta: 1e-3 }, parameters: { optimizer.weight_decay: { values: [0, 0.5] } } }\n",
             "search: { objective: { goal: maximize }, limit: { trials: 7 }, scheduler: { kind: asha, max: 9 }, parameters: { 'a b: #': { values: [no, '1', 1.0, ~x] }, b: { min: -3.0, max: 1, when: { 'a b: #': ['no', 1] } } } }\n",
         ]),

@@ -182,6 +182,17 @@ fn examples() -> Vec<(&'static str, Command)> {
                 request: 78,
                 parent: trial,
                 step: 1_200,
+                parameters: parameters.clone(),
+                at,
+            },
+        ),
+        (
+            "exploit",
+            Command::Exploit {
+                trial,
+                number: 40,
+                parent: 5,
+                step: 1_200,
                 parameters,
                 at,
             },

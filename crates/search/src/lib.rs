@@ -29,7 +29,8 @@ pub use importance::{
 };
 pub use sampler::{GRID_MAX, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind};
 pub use scheduler::{
-    Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind, StopReason, Verdict,
+    Exploit, Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind,
+    StopReason, Turn, Verdict, explore,
 };
 pub use space::{
     Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError, SpaceProblem, VALUES_MAX,

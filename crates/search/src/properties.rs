@@ -11,7 +11,7 @@ use proptest::sample::Index;
 
 use crate::{
     Assignment, Condition, Ending, Event, Goal, Parameter, Range, RealSetting, Sampler,
-    SamplerKind, Scheduler, SchedulerKind, Space, Suggestion, Value, Verdict,
+    SamplerKind, Scheduler, SchedulerKind, Space, Suggestion, Turn, Value, Verdict,
 };
 
 fn any_range() -> impl Strategy<Value = Range> {
@@ -196,6 +196,15 @@ fn any_scheduler() -> impl Strategy<Value = Scheduler> {
             patience,
             delta: RealSetting::new(delta),
         }),
+        (2u32..6, 1u64..9, 1u32..=50).prop_map(|(population, interval, percent)| {
+            SchedulerKind::Pbt {
+                population,
+                interval,
+                quantile: RealSetting::new(f64::from(percent) / 100.0),
+                resample: RealSetting::new(0.25),
+                perturb: RealSetting::new(0.2),
+            }
+        }),
     ];
     (kind, goal).prop_map(|(kind, goal)| Scheduler::new(kind, goal, 9).unwrap())
 }
@@ -334,7 +343,18 @@ proptest! {
             let mut twin = twin;
             prop_assert_eq!(twin.observe(event), verdict);
             prop_assert_eq!(&twin, &once, "same events, same state");
-            if *promote && let Some(promotion) = scheduler.promotable() {
+            if let Event::Observed { number, .. } = event && *promote {
+                scheduler.rested(*number);
+            }
+            if let Some(Turn::Exploit(copy)) = scheduler.turn(1, 99, *promote) {
+                prop_assert!(*promote && scheduler.yields(copy.number) && copy.at < 9);
+                prop_assert_eq!(scheduler.source(copy.parent), Some(copy.at));
+            }
+            // A population forgets who left it, and no number is given twice.
+            if let Event::Created { number, .. } = event && scheduler.kind().population().is_some() {
+                promoted.retain(|(other, _)| other != number);
+            }
+            if *promote && let Some(Turn::Promote(promotion)) = scheduler.turn(1, 99, false) {
                 prop_assert_eq!(scheduler.promoted(promotion.number), Some(promotion.until));
                 prop_assert_eq!(scheduler.until(promotion.number), Some(promotion.until));
                 prop_assert!(promoted.insert((promotion.number, promotion.until)), "promoted twice");

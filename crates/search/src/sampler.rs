@@ -23,6 +23,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use directions::DIMENSIONS_MAX as SOBOL_DIMENSIONS_MAX;
+pub(crate) use random::stream;
 
 use crate::{Assignment, Event, Goal, Scheduler, SchedulerKind, Space, Suggestion};
 use axes::Axes;
@@ -61,6 +62,10 @@ pub enum SamplerError {
         "bohb suggests by tpe: take auto or tpe; with another sampler, hyperband has the same rungs"
     )]
     NotTpe { kind: SamplerKind },
+    #[error(
+        "pbt draws its population before there are results, and forks search on: take auto, sobol or random"
+    )]
+    NotDrawn { kind: SamplerKind },
 }
 
 /// A search in progress.
@@ -174,13 +179,17 @@ impl Sampler {
     }
 
     /// The same search of trials that a scheduler stops on its rungs: models compare them on one rung at a time, the
-    /// highest that enough have got to. Under BOHB a third of the suggestions is random, and `Auto` is `Tpe`.
+    /// highest that enough have got to. Under BOHB a third of the suggestions is random, and `Auto` is `Tpe`. Under population
+    /// based training `Auto` is `Sobol` (`Random` beyond its dimensions): the population covers the space, the rest is its own.
     ///
     /// No event has been observed yet.
     ///
     /// # Errors
-    /// [`SamplerError::NotTpe`] under BOHB.
+    /// [`SamplerError::NotTpe`] under BOHB, [`SamplerError::NotDrawn`] under population based training.
     pub fn under(self, scheduler: &Scheduler) -> Result<Sampler, SamplerError> {
+        if matches!(scheduler.kind(), SchedulerKind::Pbt { .. }) {
+            return self.under_population();
+        }
         let history = History::with_rungs(&scheduler.rungs());
         if !matches!(scheduler.kind(), SchedulerKind::Bohb { .. }) {
             return Ok(Sampler { history, ..self });
@@ -195,6 +204,22 @@ impl Sampler {
             }),
             kind => Err(SamplerError::NotTpe { kind }),
         }
+    }
+
+    fn under_population(self) -> Result<Sampler, SamplerError> {
+        let kind = match self.kind {
+            SamplerKind::Auto if self.space.parameters().len() > SOBOL_DIMENSIONS_MAX => {
+                SamplerKind::Random
+            }
+            SamplerKind::Auto => SamplerKind::Sobol,
+            kind @ (SamplerKind::Sobol | SamplerKind::Random) => kind,
+            kind => return Err(SamplerError::NotDrawn { kind }),
+        };
+        Ok(Sampler {
+            kind,
+            evolution: Evolution::default(),
+            ..self
+        })
     }
 
     /// Folds one event in: which points have been created, and for a sampler that looks, what came of them. Events of

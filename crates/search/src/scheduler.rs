@@ -5,10 +5,12 @@
 //! are equal.
 
 mod asha;
+mod explore;
 mod hyperband;
 mod kind;
 mod median;
 mod pasha;
+mod pbt;
 mod plateau;
 mod rung;
 mod signed_rank;
@@ -22,9 +24,11 @@ use asha::Asha;
 use hyperband::Hyperband;
 use median::Median;
 use pasha::Pasha;
+use pbt::Pbt;
 use plateau::Plateau;
 use wilcoxon::Wilcoxon;
 
+pub use explore::explore;
 pub use kind::{RealSetting, SchedulerError, SchedulerKind};
 pub use stop::StopReason;
 
@@ -46,6 +50,22 @@ pub enum Verdict {
 pub struct Promotion {
     pub number: u32,
     pub until: u64,
+}
+
+/// A trial that takes the place of another one: forked from `parent` after `at` units, where that has a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exploit {
+    /// Whose place is taken: it waits, or has failed.
+    pub number: u32,
+    pub parent: u32,
+    pub at: u64,
+}
+
+/// What a free slot does for trials that were created before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Turn {
+    Promote(Promotion),
+    Exploit(Exploit),
 }
 
 /// How many trials are expected to train at least this far.
@@ -73,6 +93,7 @@ enum State {
     Pasha(Pasha),
     Wilcoxon(Wilcoxon),
     Plateau(Plateau),
+    Pbt(Pbt),
 }
 
 impl Scheduler {
@@ -100,6 +121,12 @@ impl Scheduler {
                 patience,
                 delta,
             } => State::Plateau(Plateau::new(goal, min, patience, delta.get())),
+            SchedulerKind::Pbt {
+                population,
+                interval,
+                quantile,
+                ..
+            } => State::Pbt(Pbt::new(goal, population, interval, quantile.get(), budget)),
         };
         Ok(Scheduler {
             kind,
@@ -117,14 +144,19 @@ impl Scheduler {
             State::Asha(asha) => asha.target(0),
             State::Hyperband(hyperband) => hyperband.first_until(number),
             State::Pasha(pasha) => pasha.target(0),
+            State::Pbt(pbt) => pbt.after(0),
         }
     }
 
     /// Where trials are compared and paused, ascending; Hyperband's are those of all brackets. The last is `max`. Empty for
-    /// schedulers without rungs.
+    /// schedulers without rungs; a population compares its members wherever they are.
     pub fn rungs(&self) -> Vec<u64> {
         match &self.state {
-            State::None | State::Median(_) | State::Wilcoxon(_) | State::Plateau(_) => Vec::new(),
+            State::None
+            | State::Median(_)
+            | State::Wilcoxon(_)
+            | State::Plateau(_)
+            | State::Pbt(_) => Vec::new(),
             State::Asha(asha) => asha.targets().to_vec(),
             State::Hyperband(hyperband) => hyperband.targets().to_vec(),
             State::Pasha(pasha) => pasha.targets().to_vec(),
@@ -145,6 +177,7 @@ impl Scheduler {
             State::Pasha(pasha) => pasha.observe(event),
             State::Wilcoxon(wilcoxon) => wilcoxon.observe(event),
             State::Plateau(plateau) => plateau.observe(event, self.budget),
+            State::Pbt(pbt) => pbt.observe(event),
         }
     }
 
@@ -153,9 +186,15 @@ impl Scheduler {
     ///
     /// Source: Li et al. 2020, A system for massively parallel hyperparameter tuning, Algorithm 2 (`get_job`),
     /// <https://arxiv.org/abs/1810.05934>.
+    ///
+    /// None in a population, where [`Scheduler::turn`] says more.
     pub fn promotable(&self) -> Option<Promotion> {
         match &self.state {
-            State::None | State::Median(_) | State::Wilcoxon(_) | State::Plateau(_) => None,
+            State::None
+            | State::Median(_)
+            | State::Wilcoxon(_)
+            | State::Plateau(_)
+            | State::Pbt(_) => None,
             State::Asha(asha) => asha.promotable(),
             State::Hyperband(hyperband) => hyperband.promotable(),
             State::Pasha(pasha) => pasha.promotable(),
@@ -170,6 +209,54 @@ impl Scheduler {
             State::Asha(asha) => asha.promote(number),
             State::Hyperband(hyperband) => hyperband.promote(number),
             State::Pasha(pasha) => pasha.promote(number),
+            State::Pbt(pbt) => pbt.promote(number),
+        }
+    }
+
+    /// What the next free slot does for a trial that is there: [`Scheduler::promotable`], and in a population the turn of the
+    /// member that has trained the least, or a fork in the place of one.
+    ///
+    /// A function of what has been observed and of its arguments, never of how often it was asked. `seed` and `next`, the
+    /// number that a new trial would have, draw which of the best is copied; `may_fork` is false where no trial may be added.
+    ///
+    /// Source: Jaderberg et al. 2017, Algorithm 1 (exploit by truncation selection, section 4.1.1),
+    /// <https://arxiv.org/abs/1711.09846>.
+    pub fn turn(&self, seed: u64, next: u32, may_fork: bool) -> Option<Turn> {
+        match &self.state {
+            State::Pbt(pbt) => pbt.turn(seed, next, may_fork),
+            _ => self.promotable().map(Turn::Promote),
+        }
+    }
+
+    /// A trial has trained to its target, which is not the end, and is saved. In a population it is compared from now on.
+    pub fn rested(&mut self, number: u32) {
+        if let State::Pbt(pbt) = &mut self.state {
+            pbt.rested(number);
+        }
+    }
+
+    /// Whether another trial may take the place of this one.
+    pub fn yields(&self, number: u32) -> bool {
+        match &self.state {
+            State::Pbt(pbt) => pbt.yields(number),
+            _ => false,
+        }
+    }
+
+    /// Trial `next` has taken the place of trial `number`, from a checkpoint after `at` units; gives its target. `None`, and
+    /// nothing changes, unless [`Scheduler::yields`].
+    pub fn exploited(&mut self, number: u32, next: u32, at: u64) -> Option<u64> {
+        match &mut self.state {
+            State::Pbt(pbt) => pbt.exploited(number, next, at),
+            _ => None,
+        }
+    }
+
+    /// The units after which a trial has a checkpoint that others may come to go on from.
+    pub fn source(&self, number: u32) -> Option<u64> {
+        match &self.state {
+            State::Pbt(pbt) => pbt.source(number),
+            _ => None,
         }
     }
 
@@ -184,11 +271,12 @@ impl Scheduler {
             State::Pasha(pasha) => pasha.until(number),
             State::Wilcoxon(wilcoxon) => wilcoxon.is_live(number).then_some(self.budget),
             State::Plateau(plateau) => plateau.is_live(number).then_some(self.budget),
+            State::Pbt(pbt) => pbt.until(number),
         }
     }
 
     /// The expected number of trials on each rung, out of that many configurations. ASHA may promote a few more, because
-    /// it decides before all values are in. PASHA's is the most it may need. What median, Wilcoxon and plateau stop save
+    /// it decides before all values are in. PASHA's is the most it may need; a population trains to its end. What median, Wilcoxon and plateau stop save
     /// cannot be foreseen.
     pub fn plan(&self, trials: u32) -> Vec<RungPlan> {
         match &self.state {
@@ -201,6 +289,7 @@ impl Scheduler {
             State::Asha(asha) => asha.plan(trials),
             State::Hyperband(hyperband) => hyperband.plan(trials),
             State::Pasha(pasha) => pasha.plan(trials),
+            State::Pbt(pbt) => pbt.plan(trials),
         }
     }
 

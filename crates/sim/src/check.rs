@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use bonfire_domain::cluster::TrialState;
-use bonfire_domain::search::SchedulerKind;
+use bonfire_domain::cluster::{Sweep, Trial, TrialState};
+use bonfire_domain::search::{Assignment, SchedulerKind, explore};
 use bonfire_domain::spec::ModelSpec;
 use bonfire_domain::{Cluster, Digest, Suggester, SweepId};
 
@@ -57,6 +57,16 @@ pub(crate) fn midway(world: &World<'_>) -> Result<(), String> {
             return Err(format!("I1: acknowledged sweep {name} is gone"));
         }
     }
+    for sweep in cluster.sweeps() {
+        for trial in sweep.live() {
+            let source = sweep.scheduler().source(trial.number);
+            let has = |epoch| trial.checkpoints.iter().any(|c| c.epoch == epoch);
+            if source.is_some_and(|epoch| !has(epoch)) {
+                let label = sweep.label_of(trial.number);
+                return Err(format!("I9: what forks of {label} go on from is gone"));
+            }
+        }
+    }
     for (digest, _) in cluster.blobs().referenced() {
         if !world.store.contains(digest) {
             return Err(format!(
@@ -86,10 +96,18 @@ pub(crate) fn at_rest(world: &mut World<'_>) -> Result<(), String> {
     }
     for sweep in cluster.sweeps() {
         let limit = sweep.spec.search.as_ref().and_then(|s| s.limit.trials);
-        if limit != Some(sweep.next) {
-            return Err(format!("{} made {} trials", sweep.name, sweep.next));
-        }
         let kind = sweep.scheduler().kind();
+        // How many forks there are is the weather's affair; of each member one comes to the end.
+        let whole = match kind.population() {
+            None => limit == Some(sweep.next),
+            Some(members) => {
+                limit >= Some(sweep.next) && sweep.count(TrialState::Completed) == members
+            }
+        };
+        if !whole {
+            let (name, made, counts) = (&sweep.name, sweep.next, sweep.counts());
+            return Err(format!("{name} made {made} trials: {counts:?}"));
+        }
         let stops = matches!(
             kind,
             SchedulerKind::Median { .. } | SchedulerKind::Plateau { .. }
@@ -108,6 +126,8 @@ pub(crate) fn at_rest(world: &mut World<'_>) -> Result<(), String> {
             }
         }
         world.report.trials += sweep.next;
+        let forks = sweep.trials().iter().filter(|t| t.parent.is_some()).count();
+        world.report.forks += forks as u32;
     }
     leaked(world)
 }
@@ -143,6 +163,8 @@ fn check_results(world: &World<'_>, cluster: &Cluster) -> Result<(), String> {
         let known = world.acknowledged.contains(&sweep.name) && !looks;
         for (trial, parameters) in sweep.trials().iter().zip(&expected) {
             let label = sweep.label_of(trial.number);
+            let forked = explored(sweep, trial)?;
+            let parameters = forked.as_ref().unwrap_or(parameters);
             if known && trial.parameters != *parameters {
                 return Err(format!("I10: {label} has other parameters"));
             }
@@ -150,7 +172,7 @@ fn check_results(world: &World<'_>, cluster: &Cluster) -> Result<(), String> {
             let Ok(ModelSpec::Noop { x, .. }) = spec.map(|s| s.model) else {
                 return Err(format!("{label} has no spec"));
             };
-            let mut last = 0;
+            let mut last = trial.parent.map_or(0, |(_, step)| step);
             for seen in &trial.observations {
                 if seen.value != objective(x, seen.epoch) {
                     return Err(format!("I6: {label} has a wrong value at {}", seen.epoch));
@@ -163,4 +185,32 @@ fn check_results(world: &World<'_>, cluster: &Cluster) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What a fork's parameters follow from: its parent's, the seed and its number.
+fn explored(sweep: &Sweep, trial: &Trial) -> Result<Option<Assignment>, String> {
+    let (Some((number, epoch)), Some(search)) = (trial.parent, &sweep.spec.search) else {
+        return Ok(None);
+    };
+    let label = sweep.label_of(trial.number);
+    let parent = sweep.trial(number).filter(|_| number < trial.number);
+    let parent = parent.ok_or_else(|| format!("{label} has no parent"))?;
+    // The parent may itself have ended where it was forked, never before.
+    let reached = parent
+        .parent
+        .map_or(0, |(_, step)| step)
+        .max(parent.epochs());
+    if reached < epoch {
+        return Err(format!("{label} was forked from what never was"));
+    }
+    let (kind, space) = (search.scheduler, &search.space);
+    let made = explore(
+        kind,
+        space,
+        |_| false,
+        &parent.parameters,
+        search.seed,
+        trial.number,
+    );
+    Ok(made)
 }

@@ -127,7 +127,11 @@ impl TableFleet {
         setting: FleetSetting,
     ) -> Result<TableFleet, Vec<TableProblem>> {
         let search = spec.search.as_ref();
-        let space = &search.ok_or_else(|| vec![TableProblem::NoSearch])?.space;
+        let search = search.ok_or_else(|| vec![TableProblem::NoSearch])?;
+        let space = &search.space;
+        if search.scheduler.population().is_some() {
+            return Err(vec![TableProblem::Population]);
+        }
         if spec.averages() && names.curve.is_none() {
             return Err(vec![TableProblem::NoInstances]);
         }

@@ -111,7 +111,8 @@ pub fn asha_spec(trials: u32) -> String {
     )
 }
 
-/// No-op trials under another scheduler, such as `hyperband, min: 1, max: 9`. BOHB's sampler is its own.
+/// No-op trials under another scheduler, such as `hyperband, min: 1, max: 9`. BOHB's sampler is its own; a population's forks
+/// count as trials.
 pub fn scheduled_spec(scheduler: &str, trials: u32) -> String {
     let spec = asha_spec(trials).replace("asha, min: 1, max: 9, eta: 3", scheduler);
     match scheduler.starts_with("bohb") {

@@ -47,6 +47,8 @@ pub struct Report {
     pub messages_lost: u32,
     pub attempts: u32,
     pub trials: u32,
+    /// Of them.
+    pub forks: u32,
 }
 
 #[derive(Clone, Debug)]

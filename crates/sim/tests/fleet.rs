@@ -65,6 +65,28 @@ fn every_scheduler_stands_rough_schedules() {
     }
 }
 
+/// Members take turns on fewer slots than there are members, and on more; forks come until the limit.
+#[test]
+fn populations_stand_rough_schedules() {
+    for (scheduler, first) in [
+        ("pbt, population: 5, interval: 2", 150),
+        ("pbt, population: 10, interval: 1, quantile: 0.4", 180),
+    ] {
+        let mut forks = 0;
+        for seed in first..first + 30 {
+            let scenario = Scenario {
+                specs: vec![scheduled_spec(scheduler, 18), plain_spec(6)],
+                ..Scenario::rough(seed)
+            };
+            match run(&scenario) {
+                Ok(report) => forks += report.forks,
+                Err(violation) => panic!("{scheduler}: {violation}"),
+            }
+        }
+        assert!(forks > 40, "{scheduler}: {forks} forks");
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in [3, 17] {

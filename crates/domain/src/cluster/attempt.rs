@@ -103,8 +103,13 @@ impl Cluster {
             record.ended = Some((at, end.clone()));
         }
         let mut died = false;
+        let mut rests = false;
         let mut next = match &end {
-            AttemptEnd::Reached => sweep_reached(trial, top),
+            AttemptEnd::Reached => {
+                let next = sweep_reached(trial, top);
+                rests = next == TrialState::Paused;
+                next
+            }
             // Nobody asked, but its worker leaves.
             AttemptEnd::Yielded if trial.wish.is_none() => TrialState::Pending,
             AttemptEnd::Yielded | AttemptEnd::Stopped => stopped_state(trial),
@@ -145,6 +150,9 @@ impl Cluster {
                 effects.extend(self.record_death(place.worker, id, at));
             }
         }
+        if rests && let Ok(sweep) = self.sweep_mut(id.sweep) {
+            sweep.scheduler.rested(id.number);
+        }
         if !next.is_terminal() && next != TrialState::Paused {
             next = match &sweep_state {
                 SweepState::Running => next,
@@ -154,6 +162,10 @@ impl Cluster {
             };
         }
         effects.extend(self.settle(index, id, next, at));
+        if rests {
+            // In a population its last checkpoint is now the one that others may go on from, and not the one before.
+            effects.extend(self.retain_checkpoints(id));
+        }
         effects
     }
 

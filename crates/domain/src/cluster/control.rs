@@ -1,10 +1,10 @@
 //! What users ask of sweeps and trials, and how a sweep ends.
 
-use bonfire_search::Assignment;
+use bonfire_search::{Assignment, Ending, Event};
 
 use super::sweep::SweepState;
-use super::trial::{Trial, TrialState, Wish};
-use super::{Cluster, Outcome, fork};
+use super::trial::{TrialState, Wish};
+use super::{Cluster, Outcome};
 use crate::command::{SweepAction, SweepEnding, TrialAction};
 use crate::effect::{Effect, Refusal};
 use crate::id::{LogIndex, Place, SweepId, TrialId, WallMs};
@@ -157,7 +157,9 @@ impl Cluster {
         };
         let held: Vec<u32> = sweep
             .live()
-            .filter(|t| t.state == TrialState::Paused && t.epochs() < t.until)
+            .filter(|t| {
+                t.state == TrialState::Paused && !(t.epochs() >= t.until && t.has_reached())
+            })
             .map(|t| t.number)
             .collect();
         let mut effects = Vec::new();
@@ -197,6 +199,7 @@ impl Cluster {
         let budget = sweep.spec.budget();
         let external = sweep.spec.is_external();
         let averages = sweep.spec.averages();
+        let population = sweep.scheduler.kind().population().is_some();
         let trial = sweep.live_mut(id.number)?;
         match (action, trial.state) {
             (TrialAction::Stop, TrialState::Running) if !external => {
@@ -234,9 +237,17 @@ impl Cluster {
                 trial.lost = 0;
                 trial.reason = None;
                 trial.ended = None;
-                if trial.epochs() >= trial.until {
-                    // It had reached its rung: going on means to the end.
+                let waits = trial.state == TrialState::Paused;
+                let rested = trial.epochs() >= trial.until;
+                // It had reached its rung: going on means to the end. So it does for one that had left a population.
+                let left = population && !waits;
+                if rested || left {
                     trial.until = budget;
+                }
+                if left || (rested && waits) {
+                    // No turn of the scheduler's comes to it any more.
+                    let (number, ending) = (id.number, Ending::Cancelled);
+                    sweep.scheduler.observe(&Event::Ended { number, ending });
                 }
                 if sweep.state.is_terminal() {
                     sweep.state = SweepState::Running;
@@ -271,37 +282,15 @@ impl Cluster {
             let trial = sweep.id_of(*number);
             return Ok(vec![Effect::TrialCreated { trial }]);
         }
-        let origin = sweep
-            .trial(parent.number)
-            .ok_or(Refusal::NoSuchTrial)?
-            .into_owned();
-        let checkpoint = origin
-            .checkpoints
-            .iter()
-            .find(|c| c.step == step)
-            .ok_or(Refusal::NoSuchCheckpoint { step })?
-            .clone();
         let number = sweep.next;
-        let until = fork::check(
-            &sweep.spec,
-            &origin.parameters,
-            &parameters,
-            checkpoint.epoch,
-        )
-        .map_err(|problem| Refusal::NoFork { problem })?;
-        // What its parent was worth is not its own: it has a value once it was evaluated itself.
-        let mut trial = Trial::new(number, parameters, until, index);
-        trial.parent = Some((parent.number, step));
+        let event = Event::Created {
+            number,
+            parameters: parameters.clone(),
+        };
+        let digests = sweep.plant(index, (parent.number, step), parameters, |_, _, whole| {
+            Some(whole)
+        })?;
         sweep.requests.insert(request, number);
-        trial.exact = origin.exact;
-        let digests: Vec<_> = checkpoint
-            .chunks
-            .iter()
-            .chain(&checkpoint.manifest)
-            .map(|b| b.digest)
-            .collect();
-        trial.checkpoints.push(checkpoint);
-        sweep.add_trial(trial);
         if sweep.state.is_terminal() {
             sweep.state = SweepState::Running;
             sweep.exhausted = Some("reopened for a forked trial".to_owned());
@@ -311,6 +300,11 @@ impl Cluster {
         let trial = sweep.id_of(number);
         self.blobs.take(&digests);
         Ok(vec![
+            // As its sampler learns it when it is made again from the state.
+            Effect::Learned {
+                sweep: parent.sweep,
+                event,
+            },
             Effect::TrialCreated { trial },
             Effect::SweepChanged {
                 sweep: parent.sweep,

@@ -2,7 +2,7 @@
 
 use bonfire_search::Assignment;
 
-use crate::spec::{ModelSpec, Spec};
+use crate::spec::{Millis, ModelSpec, Spec};
 
 /// The epochs that the fork trains to, or what is wrong with it and what to do.
 ///
@@ -47,9 +47,12 @@ pub(super) fn check(
     Ok(until)
 }
 
-/// The model without what may change between two steps.
+/// The model without what may change between two steps. The no-op model has no weights, so all of it may.
 fn shape(model: &ModelSpec) -> ModelSpec {
     let mut model = model.clone();
+    if let ModelSpec::Noop { x, sleep_ms } = &mut model {
+        (*x, *sleep_ms) = (0.0, Millis(0));
+    }
     if let ModelSpec::Mlp { dropout, .. }
     | ModelSpec::Cnn { dropout, .. }
     | ModelSpec::Transformer { dropout, .. } = &mut model
@@ -63,6 +66,7 @@ fn shape(model: &ModelSpec) -> ModelSpec {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::spec::is_kept_by_forks;
     use bonfire_search::Value;
 
     #[track_caller]
@@ -80,6 +84,63 @@ mod tests {
                 "{path}: {found:?}"
             ),
         }
+    }
+
+    /// Any two values of each field that trials may differ in, in specs of several models: `is_kept_by_forks` knows by name
+    /// what comes out here.
+    #[test]
+    fn what_forks_keep_is_known_by_name() {
+        let head = "kind: sweep\nversion: 1\nname: a\ntrain: { epochs: 9 }\n";
+        let bases = [
+            "task: classification\ndata: { dataset: ./d.csv, label: y, batch: 32 }\nmodel: { kind: mlp, hidden: [8] }\n",
+            "task: classification\ndata: { dataset: ./d.csv, label: y, image: { column: i, shape: [1, 8, 8] } }\n\
+             model: { kind: cnn }\noptimizer: { kind: sgd }\nschedule: { kind: step }\n",
+            "task: language_model\ndata: { dataset: ./d.txt }\nmodel: { kind: transformer }\n",
+            "model: { kind: noop }\n",
+        ];
+        let words = [
+            "sgd", "adam", "relu", "gelu", "none", "batch", "layer", "constant", "cosine",
+            "balanced", "1s", "2s",
+        ];
+        let mut values: Vec<Value> = words.map(|word| Value::Text(word.to_owned())).to_vec();
+        values.extend([3, 4, 5, 8, 16, 128].map(Value::Int));
+        values.extend([0.1, 0.25].map(Value::Real));
+        values.extend([false, true].map(Value::Bool));
+        let schema = crate::spec::json_schema("sweep").unwrap();
+        let names =
+            &schema["else"]["properties"]["search"]["properties"]["parameters"]["propertyNames"];
+        let names = names["pattern"].as_str().unwrap();
+        let names = names
+            .trim_start_matches("^(")
+            .split(')')
+            .next()
+            .unwrap()
+            .replace('\\', "");
+        let mut tried = 0;
+        for name in names
+            .split('|')
+            .flat_map(|name| [name.to_owned(), format!("{name}[0]")])
+        {
+            let mut outcomes = Vec::new();
+            for base in bases {
+                let spec = crate::spec::check(format!("{head}{base}").as_bytes(), &[]).unwrap();
+                let trial =
+                    |value: &Value| -> Assignment { [(name.clone(), value.clone())].into() };
+                let valid: Vec<&Value> = values
+                    .iter()
+                    .filter(|v| spec.with(&trial(v)).is_ok())
+                    .collect();
+                let pairs = valid.iter().flat_map(|a| valid.iter().map(move |b| (a, b)));
+                let outcome =
+                    |(a, b): (&&Value, &&Value)| check(&spec, &trial(a), &trial(b), 0).is_err();
+                outcomes.extend(pairs.filter(|(a, b)| !a.same(b)).map(outcome));
+            }
+            if !outcomes.is_empty() {
+                tried += 1;
+                assert_eq!(outcomes.contains(&true), is_kept_by_forks(&name), "{name}");
+            }
+        }
+        assert!(tried > 20, "{tried}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod external;
 mod fleet;
 mod fork;
 mod history;
+mod population;
 mod report;
 mod snapshot;
 mod sweep;
@@ -26,6 +27,7 @@ pub use blobs::Blobs;
 pub use external::TOLD_MAX;
 pub use fleet::{Occupant, QUEUE_PER_SLOT, WorkerState};
 pub use history::{History, SEGMENT_TRIALS, Segment};
+pub use population::Move;
 pub use snapshot::SnapshotError;
 pub use sweep::{Sweep, SweepState};
 pub use trial::{ATTEMPTS_KEPT, AttemptRecord, Observation, Trial, TrialState, Wish};
@@ -167,6 +169,14 @@ impl Cluster {
                 blob,
                 at,
             } => self.add_artifact(trial, name, blob, at),
+            Command::Exploit {
+                trial,
+                number,
+                parent,
+                step,
+                parameters,
+                at,
+            } => self.exploit(index, trial, number, (parent, step), parameters, at),
         };
         let effects = outcome.unwrap_or_else(|refusal| vec![Effect::Refused(refusal)]);
         self.note_events(index, &effects);

@@ -190,10 +190,12 @@ impl Cluster {
             return vec![];
         };
         let (keep, goal) = (sweep.spec.checkpoint, sweep.spec.objective.goal);
+        let source = sweep.source_step(id.number);
         let Ok(trial) = sweep.live_mut(id.number) else {
             return vec![];
         };
-        let mut pinned = Vec::new();
+        // A fork may come to go on from it.
+        let mut pinned: Vec<u64> = source.into_iter().collect();
         if !trial.state.is_terminal() {
             pinned.extend(trial.checkpoints.last().map(|c| c.step));
         }
@@ -230,13 +232,15 @@ impl Cluster {
     }
 
     pub(super) fn delete_checkpoint(&mut self, id: TrialId, step: u64) -> Outcome {
-        let trial = self.sweep_mut(id.sweep)?.live_mut(id.number)?;
+        let sweep = self.sweep_mut(id.sweep)?;
+        let source = sweep.source_step(id.number);
+        let trial = sweep.live_mut(id.number)?;
         if !trial.checkpoints.iter().any(|c| c.step == step) {
             return Err(Refusal::NoSuchCheckpoint { step });
         }
         let last = trial.last_checkpoint().is_some_and(|c| c.step == step);
         let needed = matches!(trial.state, TrialState::Running | TrialState::Paused) && last;
-        if needed {
+        if needed || source == Some(step) {
             return Err(Refusal::StillReferenced);
         }
         let gone = super::attempt::take_checkpoint(trial, step);

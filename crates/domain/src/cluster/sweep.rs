@@ -70,7 +70,8 @@ pub struct Sweep {
     pub ran_ms: u64,
     /// The next trial's number.
     pub next: u32,
-    /// Trials the sampler created; forks do not count against `limit.trials`.
+    /// Trials the search created: the sampler's, and in a population the forks that took a place. Forks of users do not count
+    /// against `limit.trials`.
     pub sampled: u32,
     /// Why the sampler will give no more.
     pub exhausted: Option<String>,
@@ -164,7 +165,10 @@ impl Sweep {
         }
         let limit = match &self.spec.search {
             None => 1,
-            Some(search) => search.limit.trials.unwrap_or(u32::MAX),
+            Some(search) => {
+                let limit = search.limit.trials.unwrap_or(u32::MAX);
+                limit.min(search.scheduler.population().unwrap_or(u32::MAX))
+            }
         };
         limit.saturating_sub(self.sampled)
     }

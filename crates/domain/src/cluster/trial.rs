@@ -202,6 +202,13 @@ impl Trial {
         self.observations.iter().map(|o| o.epoch).max().unwrap_or(0)
     }
 
+    /// Whether its latest attempt came to its target. One that only told its value there may have been lost before it could
+    /// save.
+    pub(super) fn has_reached(&self) -> bool {
+        let ended = self.history.last().and_then(|record| record.ended.as_ref());
+        ended.is_some_and(|(_, end)| *end == AttemptEnd::Reached)
+    }
+
     pub fn last_checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoints.last()
     }

@@ -1,14 +1,16 @@
 //! What a sweep will cost, from its spec alone.
 
-use bonfire_search::{RungPlan, SamplerKind, Scheduler};
+use bonfire_search::{RungPlan, SamplerKind, Scheduler, SchedulerKind};
 
 use crate::spec::{Millis, Spec};
 
 /// What `sweep preview` prints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preview {
-    /// Configurations that will be tried; `None` where only time bounds the search.
+    /// Configurations that will be tried, in a population at first; `None` where only time bounds the search.
     pub trials: Option<u64>,
+    /// Forks in a population that are about to take places, where all its members train alike; `None` for other schedulers.
+    pub forks: Option<u64>,
     /// Distinct configurations of the space; `None` where it is continuous.
     pub points: Option<u128>,
     pub parameters: usize,
@@ -23,12 +25,14 @@ pub struct Preview {
 }
 
 /// Counts trials and epochs. What median, Wilcoxon and plateau stop save cannot be foreseen: their plan is the full one.
-/// PASHA's is the most it may need, Hyperband's is summed over its brackets.
+/// PASHA's is the most it may need, Hyperband's is summed over its brackets, and a population's is that of its members, each
+/// with the forks that take its place.
 pub fn preview(spec: &Spec) -> Preview {
     let budget = spec.budget();
     let Some(search) = &spec.search else {
         return Preview {
             trials: Some(1),
+            forks: None,
             points: Some(1),
             parameters: 0,
             rungs: vec![RungPlan {
@@ -42,7 +46,9 @@ pub fn preview(spec: &Spec) -> Preview {
     };
     let points = search.space.size();
     let points_u64 = points.map(|points| u64::try_from(points).unwrap_or(u64::MAX));
-    let limit = search.limit.trials.map(u64::from);
+    let population = search.scheduler.population().map(u64::from);
+    // How many forks there will be is the search's own affair; they train what those whose place they take do not.
+    let limit = population.or(search.limit.trials.map(u64::from));
     // No point of a finite space is tried twice, whoever samples it.
     let trials = match (limit, points_u64) {
         (Some(limit), Some(points)) => Some(limit.min(points)),
@@ -69,6 +75,7 @@ pub fn preview(spec: &Spec) -> Preview {
     let last = rungs.last().map_or(budget, |rung| rung.until);
     Preview {
         trials,
+        forks: trials.and_then(|trials| forks(spec, trials)),
         points,
         parameters: search.space.parameters().len(),
         rungs,
@@ -78,4 +85,23 @@ pub fn preview(spec: &Spec) -> Preview {
             .map(|trials| trials.saturating_mul(last)),
         time: search.limit.time,
     }
+}
+
+/// The share of the population that gives its place up after each interval but the last, as far as `limit.trials` allows.
+fn forks(spec: &Spec, members: u64) -> Option<u64> {
+    let search = spec.search.as_ref()?;
+    let SchedulerKind::Pbt {
+        interval, quantile, ..
+    } = search.scheduler
+    else {
+        return None;
+    };
+    let share = (members as f64 * quantile.get()) as u64;
+    let share = share.max(1).min(members / 2);
+    let ends = spec.budget().saturating_sub(1) / interval.max(1);
+    let room = search
+        .limit
+        .trials
+        .map(|most| u64::from(most).saturating_sub(members));
+    Some(share.saturating_mul(ends).min(room.unwrap_or(u64::MAX)))
 }

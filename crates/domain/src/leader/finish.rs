@@ -15,7 +15,7 @@ pub enum SweepDecision {
     Busy {
         trials: u32,
     },
-    /// The sampler may still give trials, or a paused trial can be promoted.
+    /// The sampler may still give trials, or a paused trial can be promoted or give its place to a fork.
     Open,
     /// Paused or ended: nothing to decide.
     Resting,
@@ -45,7 +45,7 @@ pub fn decide_sweep(sweep: &Sweep) -> SweepDecision {
             },
             reason: reason.clone(),
         },
-        _ if sweep.room() > 0 || sweep.scheduler().promotable().is_some() => SweepDecision::Open,
+        _ if sweep.room() > 0 || sweep.next_move().is_some() => SweepDecision::Open,
         _ => {
             let done = sweep.exhausted.clone();
             let reason = match sweep.best {

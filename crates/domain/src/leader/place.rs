@@ -1,9 +1,9 @@
-//! Filling slots: waiting trials first, then promotions, then new trials from the sampler.
+//! Filling slots: waiting trials first, then promotions and forks, then new trials from the sampler.
 
-use bonfire_search::{Sampler, SchedulerKind};
+use bonfire_search::SchedulerKind;
 
 use super::{Action, Leader, Pending, Time};
-use crate::cluster::{AttemptRecord, Cluster, Occupant, Sweep, SweepState, WorkerState};
+use crate::cluster::{AttemptRecord, Cluster, Move, Occupant, Sweep, SweepState, WorkerState};
 use crate::command::Command;
 use crate::id::{Attempt, Place, SweepId, TrialId};
 use crate::order::Order;
@@ -170,23 +170,25 @@ impl Leader {
         // One promotion at a time: the next one is known when this one is applied.
         let promoting = proposed.iter().any(|t| t.sweep == sweep.id)
             && self.pending.values().any(|p| !p.promotes.is_empty());
+        // A member is compared with results that are on their way into the log, too.
+        let compares = sweep.scheduler().kind().population().is_some();
+        let ends = |p: &Pending| p.ends.iter().any(|(trial, _)| trial.sweep == sweep.id);
+        let expecting = compares && self.pending.values().any(ends);
         let mut promoted = false;
         if !promoting
-            && let Some(next) = sweep.scheduler().promotable()
-            && let Some(trial) = sweep.live_trial(next.number)
-            && let Some(place) = take_place(cluster, &mut places, trial.history.last())
+            && !expecting
+            && let Some(next) = sweep.next_move()
+            && let Some(place) = take_place(cluster, &mut places, ran_last(sweep, &next))
         {
-            let id = sweep.id_of(next.number);
             *load.entry(place).or_insert(0) += 1;
-            pending.promotes.push(id);
-            pending.starts.push((id, place));
-            commands.push(Command::Promote {
-                trial: id,
-                at: time.wall,
-            });
+            let (command, of, start) = carry_out(time, sweep, next);
+            let (trial, attempt) = start;
+            pending.promotes.push(of);
+            pending.starts.push((trial, place));
+            commands.push(command);
             commands.push(Command::StartAttempt {
-                trial: id,
-                attempt: trial.attempt.next(),
+                trial,
+                attempt,
                 place,
                 at: time.wall,
             });
@@ -289,11 +291,47 @@ impl Leader {
 
 /// Whether the sampler of a sweep looks at results; no sampler looks at nothing.
 fn looks_at_results(sweep: &Sweep) -> bool {
-    let Some(search) = &sweep.spec.search else {
-        return false;
+    let sampler = sweep.spec.sampler();
+    sampler.is_some_and(|sampler| sampler.looks_at_results())
+}
+
+/// Where the trial ran last whose checkpoint a move goes on from.
+fn ran_last<'a>(sweep: &'a Sweep, next: &Move) -> Option<&'a AttemptRecord> {
+    let from = match next {
+        Move::Promote(promotion) => promotion.number,
+        Move::Exploit { parent, .. } => *parent,
     };
-    let (space, goal) = (search.space.clone(), sweep.spec.objective.goal);
-    Sampler::new(search.sampler, space, goal, search.seed).is_ok_and(|s| s.looks_at_results())
+    sweep.live_trial(from)?.history.last()
+}
+
+/// The command that makes a move true, the trial that it moves, and the attempt that starts then.
+fn carry_out(time: Time, sweep: &Sweep, next: Move) -> (Command, TrialId, (TrialId, Attempt)) {
+    let at = time.wall;
+    match next {
+        Move::Promote(promotion) => {
+            let trial = sweep.id_of(promotion.number);
+            let last = sweep.live_trial(promotion.number);
+            let attempt = last.map_or(Attempt::NONE, |last| last.attempt).next();
+            (Command::Promote { trial, at }, trial, (trial, attempt))
+        }
+        Move::Exploit {
+            number: loser,
+            parent,
+            step,
+            parameters,
+        } => {
+            let (trial, number) = (sweep.id_of(loser), sweep.next);
+            let command = Command::Exploit {
+                trial,
+                number,
+                parent,
+                step,
+                parameters,
+                at,
+            };
+            (command, trial, (sweep.id_of(number), Attempt::NONE.next()))
+        }
+    }
 }
 
 /// The first place of the numerics class the trial ran in before, else the first.

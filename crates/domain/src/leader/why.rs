@@ -78,10 +78,15 @@ impl Leader {
                     Err(skip) => reasons.push(skip.to_string()),
                 }
             }
-            TrialState::Paused if trial.epochs() >= trial.until => reasons.push(format!(
-                "reached rung {} and waits for a promotion",
-                trial.until
-            )),
+            TrialState::Paused if trial.epochs() >= trial.until => {
+                let until = trial.until;
+                reasons.push(match sweep.scheduler().kind().population() {
+                    Some(_) => format!(
+                        "ended its interval at epoch {until} and waits for its turn, or for a fork in its place"
+                    ),
+                    None => format!("reached rung {until} and waits for a promotion"),
+                });
+            }
             TrialState::Paused => reasons.push("its sweep is paused".to_owned()),
             terminal => {
                 let why = trial.reason.clone().unwrap_or_default();

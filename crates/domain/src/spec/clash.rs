@@ -259,11 +259,67 @@ fn find_in_training(spec: &Spec, found: &mut Vec<Clash>) {
         let paths = ["search.scheduler.patience", "train.epochs"];
         push(&paths, format!("{patience} is above train.epochs {epochs}"));
     }
+    if let SchedulerKind::Pbt {
+        population,
+        interval,
+        ..
+    } = scheduler
+    {
+        find_in_population(spec, population, interval, found);
+        return;
+    }
     if scheduler.averages() && !spec.is_external() {
         let message = "wilcoxon compares results on instances, such as folds, and what the fleet trains has epochs: it needs \
                        trials: external, told with --at INSTANCE; median and plateau stop by epochs";
         push(&["search.scheduler.kind", "trials"], message.to_owned());
     }
+}
+
+/// A population forks checkpoints at the ends of intervals.
+fn find_in_population(spec: &Spec, population: u32, interval: u64, found: &mut Vec<Clash>) {
+    let mut push = |paths: &[&'static str], message: String| found.push(Clash::new(paths, message));
+    if spec.is_external() {
+        let message = "pbt goes on from checkpoints, and external trials have none: take median, asha or plateau";
+        push(&["search.scheduler.kind", "trials"], message.to_owned());
+        return;
+    }
+    let epochs = spec.budget();
+    if interval >= epochs {
+        let message = format!(
+            "{interval} is not below train.epochs {epochs}: members are compared between intervals, so train longer"
+        );
+        push(&["search.scheduler.interval", "train.epochs"], message);
+    }
+    let Some(search) = &spec.search else {
+        return;
+    };
+    if let Some(limit) = search.limit.trials.filter(|limit| *limit < population) {
+        let paths = ["search.limit.trials", "search.scheduler.population"];
+        let message = format!(
+            "{limit} is below search.scheduler.population {population}, and forks count too: none is needed, a population ends by itself"
+        );
+        push(&paths, message);
+    }
+    let mut parameters = search.space.parameters().iter().peekable();
+    if parameters.peek().is_some() && parameters.all(|p| is_kept_by_forks(&p.name)) {
+        let message = "pbt changes parameters where a trial goes on from a checkpoint, and none of these can change there (data, \
+                       model, optimizer.kind, train.seed and train.virtual_shards stay): search another one, such as \
+                       optimizer.lr, or take asha";
+        push(
+            &["search.scheduler.kind", "search.parameters"],
+            message.to_owned(),
+        );
+    }
+}
+
+/// Whether a trial that goes on from another one's checkpoint has this field as that one did. What a checkpoint can go on
+/// with is said by the whole specs, when it is forked; this is the same by name, for all values.
+pub(crate) fn is_kept_by_forks(path: &str) -> bool {
+    let changes = ["model.dropout", "model.x", "model.sleep"];
+    let bound = ["data", "task", "model"];
+    let group = path.split(['.', '[']).next().unwrap_or(path);
+    let alone = ["optimizer.kind", "train.seed", "train.virtual_shards"];
+    (bound.contains(&group) && !changes.contains(&path)) || alone.contains(&path)
 }
 
 fn find_in_objective(spec: &Spec, found: &mut Vec<Clash>) {

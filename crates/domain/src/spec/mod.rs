@@ -29,6 +29,7 @@ use bonfire_search::{Assignment, Goal, Sampler, SamplerKind, Scheduler, Schedule
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
+pub(crate) use clash::is_kept_by_forks;
 pub use defaults::metrics;
 pub(crate) use probe::{candidates, meet_conditions};
 pub use problem::{Pos, Problem, render_problems};
@@ -340,10 +341,10 @@ pub struct SearchSpec {
     pub space: Space,
 }
 
-/// At least one bound is set (a grid bounds itself).
+/// At least one bound is set (a grid bounds itself, and so does a population).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchLimit {
-    /// Counts configurations.
+    /// Counts configurations, in a population its forks too; those of users never.
     pub trials: Option<u32>,
     pub time: Option<Millis>,
     pub failed_trials: u32,

@@ -387,7 +387,9 @@ pub(super) fn check_search(root: &Node, spec: &Spec, sink: &mut Sink) {
     let unbounded = search.limit.trials.is_none() && search.limit.time.is_none();
     let sampler_told = sink.touches("search.sampler.kind");
     let limit_told = sink.touches("search.limit.trials") || sink.touches("search.limit.time");
-    if unbounded && search.sampler != SamplerKind::Grid && !sampler_told && !limit_told {
+    let bounds_itself =
+        search.sampler == SamplerKind::Grid || search.scheduler.population().is_some();
+    if unbounded && !bounds_itself && !sampler_told && !limit_told {
         let at = root.place("search.limit");
         let message = "needs trials or time: without a bound the search would never end";
         sink.push(at, "search.limit", message);

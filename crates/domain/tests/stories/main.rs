@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod external;
+mod population;
 mod story;
 
 use bonfire_domain::command::{Command, SweepAction, TrialAction};

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
+use bonfire_domain::checkpoint::Checkpoint;
 use bonfire_domain::command::{Command, Told};
+use bonfire_domain::dataset::BlobRef;
 use bonfire_domain::effect::Effect;
 use bonfire_domain::fault::AttemptEnd;
 use bonfire_domain::leader::{Action, Input, Time};
 use bonfire_domain::order::{Fact, Order, Running, SlotFacts, WorkerFacts};
 use bonfire_domain::{
-    Attempt, Cluster, Leader, LeaderConfig, LogIndex, Now, Suggester, SweepId, TrialId, WallMs,
-    WorkerId, invariant, spec,
+    Attempt, Cluster, Digest, Leader, LeaderConfig, LogIndex, Now, Suggester, SweepId, TrialId,
+    WallMs, WorkerId, invariant, spec,
 };
 
 /// A fleet without processes: what the leader proposes is applied at once, what it orders is written down.
@@ -204,6 +206,30 @@ impl Story {
         );
     }
 
+    pub fn save(&mut self, worker: u64, number: u32, epoch: u64, value: f64) {
+        let (trial, attempt) = self.current(number);
+        let text = format!("{number}@{epoch}");
+        let blob = BlobRef {
+            digest: Digest::of(text.as_bytes()),
+            bytes: 1,
+        };
+        let checkpoint = Box::new(Checkpoint {
+            step: epoch,
+            epoch,
+            attempt,
+            manifest: None,
+            chunks: vec![blob],
+            value: Some(value),
+            written: self.time().wall,
+        });
+        let fact = Fact::Checkpointed {
+            trial,
+            attempt,
+            checkpoint,
+        };
+        self.fact(worker, &format!("trial {number} saved epoch {epoch}"), fact);
+    }
+
     pub fn end(&mut self, worker: u64, number: u32, end: AttemptEnd) {
         let (trial, attempt) = self.current(number);
         let headline = format!("trial {number} ended: {end}");
@@ -291,6 +317,13 @@ fn describe(command: &Command) -> String {
             trial.number, attempt.0, place.worker.0, place.slot.0
         ),
         Command::Promote { trial, .. } => format!("Promote {}", trial.number),
+        Command::Exploit {
+            trial,
+            number,
+            parent,
+            step,
+            ..
+        } => format!("Exploit {}: {number} from {parent}@{step}", trial.number),
         Command::Report { sequence, .. } => format!("Report {sequence}"),
         Command::Finish { ending, reason, .. } => format!("Finish {ending:?}: {reason}"),
         Command::Admit { admission, .. } => format!("Admit {admission:?}"),

@@ -40,7 +40,7 @@ pub(super) fn draw(
 }
 
 /// The stream of pseudo-random numbers that belongs to (purpose, seed, number).
-pub(super) fn stream(purpose: &[u8; 16], seed: u64, number: u64) -> ChaCha8Rng {
+pub(crate) fn stream(purpose: &[u8; 16], seed: u64, number: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&number.to_le_bytes());

@@ -69,6 +69,16 @@ pub enum SchedulerKind {
     },
     /// As `Hyperband`; the sampler is TPE, and draws a share of its suggestions.
     Bohb { min: u64, max: u64, eta: u32 },
+    /// Population based training: every `interval` units a member of a population that is among the worst `quantile` gives its
+    /// place to a fork of one of the best, whose parameters are each drawn anew with the probability `resample`, else
+    /// multiplied by `1 + perturb` or `1 - perturb`.
+    Pbt {
+        population: u32,
+        interval: u64,
+        quantile: RealSetting,
+        resample: RealSetting,
+        perturb: RealSetting,
+    },
 }
 
 /// Settings a scheduler cannot work with.
@@ -90,6 +100,18 @@ pub enum SchedulerError {
     PatienceZero,
     #[error("delta is {}, it must be a number and at least 0", .delta.get())]
     DeltaBelowZero { delta: RealSetting },
+    #[error("population is {population}, it must be at least 2")]
+    PopulationBelowTwo { population: u32 },
+    #[error(
+        "interval is {interval}, it must be at least 1 and below {budget}, which is as far as a trial trains"
+    )]
+    IntervalOutside { interval: u64, budget: u64 },
+    #[error("quantile is {}, it must be above 0 and at most 0.5", .quantile.get())]
+    QuantileOutside { quantile: RealSetting },
+    #[error("resample is {}, it must be from 0 to 1", .resample.get())]
+    ResampleOutside { resample: RealSetting },
+    #[error("perturb is {}, it must be above 0 and below 1", .perturb.get())]
+    PerturbOutside { perturb: RealSetting },
 }
 
 impl SchedulerKind {
@@ -103,7 +125,8 @@ impl SchedulerKind {
             SchedulerKind::None
             | SchedulerKind::Median { .. }
             | SchedulerKind::Wilcoxon { .. }
-            | SchedulerKind::Plateau { .. } => None,
+            | SchedulerKind::Plateau { .. }
+            | SchedulerKind::Pbt { .. } => None,
         }
     }
 
@@ -116,7 +139,17 @@ impl SchedulerKind {
             | SchedulerKind::Pasha { min, .. }
             | SchedulerKind::Bohb { min, .. }
             | SchedulerKind::Plateau { min, .. } => Some(min),
-            SchedulerKind::None | SchedulerKind::Wilcoxon { .. } => None,
+            SchedulerKind::None | SchedulerKind::Wilcoxon { .. } | SchedulerKind::Pbt { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Trials that train side by side from the start, where that is a setting.
+    pub fn population(self) -> Option<u32> {
+        match self {
+            SchedulerKind::Pbt { population, .. } => Some(population),
+            _ => None,
         }
     }
 
@@ -149,6 +182,28 @@ impl SchedulerKind {
                 is_distance
                     .then_some(())
                     .ok_or(SchedulerError::DeltaBelowZero { delta })
+            }
+            SchedulerKind::Pbt {
+                population,
+                interval,
+                quantile,
+                resample,
+                perturb,
+            } => {
+                let (q, r, p) = (quantile.get(), resample.get(), perturb.get());
+                if population < 2 {
+                    Err(SchedulerError::PopulationBelowTwo { population })
+                } else if interval == 0 || interval >= budget {
+                    Err(SchedulerError::IntervalOutside { interval, budget })
+                } else if !(q > 0.0 && q <= 0.5) {
+                    Err(SchedulerError::QuantileOutside { quantile })
+                } else if !(0.0..=1.0).contains(&r) {
+                    Err(SchedulerError::ResampleOutside { resample })
+                } else if !(p > 0.0 && p < 1.0) {
+                    Err(SchedulerError::PerturbOutside { perturb })
+                } else {
+                    Ok(())
+                }
             }
         }
     }

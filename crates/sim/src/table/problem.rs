@@ -9,6 +9,10 @@ pub enum TableProblem {
         "wilcoxon compares results on instances, which nobody can make up: name the column that lists them with --curve"
     )]
     NoInstances,
+    #[error(
+        "pbt trains on from one configuration with another, and a table has results of single ones: take another scheduler"
+    )]
+    Population,
     #[error("no column {column} for the {what}; there are {known}")]
     NoColumn {
         what: &'static str,

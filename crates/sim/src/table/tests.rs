@@ -307,3 +307,17 @@ fn medians_pass_over_what_is_not_finite() {
     assert_eq!(median([5.0, 1.0, 2.0].into_iter()), 2.0);
     assert!(median(std::iter::empty()).is_nan());
 }
+
+#[test]
+fn a_table_has_nothing_that_a_population_could_train_on_from() {
+    let text = "kind: sweep\nversion: 1\nname: t\nmodel: { kind: noop }\ntrain: { epochs: 9 }\nsearch:\n  \
+                scheduler: { kind: pbt }\n  parameters: { model.x: { values: [0.0, 1.0] } }\n";
+    let spec = bonfire_domain::spec::check(text.as_bytes(), &[]).unwrap();
+    let setting = crate::FleetSetting {
+        workers: 1,
+        seed: 0,
+        mtbf_ms: None,
+    };
+    let refused = crate::TableFleet::new(&spec, &[], &names(), setting);
+    assert_eq!(refused.err(), Some(vec![TableProblem::Population]));
+}

@@ -58,8 +58,23 @@ fn previews_count_trials_and_epochs() {
         &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: plateau }}, {x} }}"),
         (Some(9), Some(81), &[(9, 9)]),
     );
+    // Five members, each with those that take its place; one gives way at the end of four intervals.
+    let pbt = "scheduler: { kind: pbt, population: 5, interval: 2 }";
+    check_preview(&format!("{{ {pbt}, {x} }}"), (Some(5), Some(45), &[(9, 5)]));
+    let forks = |limit: &str| {
+        let search = format!("search: {{ {limit} {pbt}, {x} }}");
+        preview(&spec_of(&format!(
+            "model: {{ kind: noop }}\ntrain: {{ epochs: 9 }}\n{search}"
+        )))
+        .forks
+    };
+    assert_eq!(forks(""), Some(4));
+    assert_eq!(forks("limit: { trials: 7 },"), Some(2));
     let single = preview(&spec_of("model: { kind: noop }"));
-    assert_eq!((single.trials, single.epochs), (Some(1), Some(1)));
+    assert_eq!(
+        (single.trials, single.epochs, single.forks),
+        (Some(1), Some(1), None)
+    );
     let external = "trials: external\nsearch: { limit: { trials: 5 }, objective: { metric: m, goal: minimize }, parameters: { x: { min: 0, max: 9 } } }";
     let external = preview(&spec_of(external));
     assert_eq!((external.trials, external.epochs), (Some(5), None));

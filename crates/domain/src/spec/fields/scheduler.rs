@@ -11,8 +11,8 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.scheduler.kind",
         Shape::Choice {
-            words: &["none", "median", "asha", "hyperband", "pasha", "wilcoxon", "plateau", "bohb"],
-            later: &["pbt", "successive_halving", "freeze_thaw"],
+            words: &["none", "median", "asha", "hyperband", "pasha", "wilcoxon", "plateau", "bohb", "pbt"],
+            later: &["successive_halving", "freeze_thaw"],
         },
         "who stops trials early",
         |s| {
@@ -26,6 +26,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     SchedulerKind::Wilcoxon { .. } => "wilcoxon",
                     SchedulerKind::Plateau { .. } => "plateau",
                     SchedulerKind::Bohb { .. } => "bohb",
+                    SchedulerKind::Pbt { .. } => "pbt",
                 };
                 Datum::Text(name.into())
             })
@@ -48,6 +49,13 @@ pub(in super::super) const FIELDS: &[Field] = &[
                         delta: RealSetting::new(0.0),
                     },
                     "bohb" => SchedulerKind::Bohb { min, max, eta },
+                    "pbt" => SchedulerKind::Pbt {
+                        population: 16,
+                        interval: 1,
+                        quantile: RealSetting::new(0.2),
+                        resample: RealSetting::new(0.25),
+                        perturb: RealSetting::new(0.2),
+                    },
                     _ => SchedulerKind::None,
                 }
             })
@@ -202,12 +210,112 @@ pub(in super::super) const FIELDS: &[Field] = &[
     )
     .of(&["plateau"]),
     Field::new(
+        "search.scheduler.population",
+        Shape::whole(2, 100_000),
+        "trials that train side by side; forks take the places of the worst",
+        |s| of(s, |search| search.scheduler.population().map_or(Datum::Absent, |n| Datum::Whole(n.into()))),
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Pbt { population, .. } = &mut search.scheduler {
+                    *population = v.u32();
+                }
+            })
+        },
+    )
+    .of(&["pbt"]),
+    Field::new(
+        "search.scheduler.interval",
+        Shape::whole(1, 1_000_000),
+        "epochs after which a member is compared with the others",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::Pbt { interval, .. } => Datum::of_u64(interval),
+                _ => Datum::Absent,
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Pbt { interval, .. } = &mut search.scheduler {
+                    *interval = v.u64();
+                }
+            })
+        },
+    )
+    .of(&["pbt"]),
+    Field::new(
+        "search.scheduler.quantile",
+        Shape::Real {
+            min: 0.0,
+            above: true,
+            max: 0.5,
+            below: false,
+        },
+        "the share of the population that gives up its place, and that is forked",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::Pbt { quantile, .. } => Datum::Real(quantile.get()),
+                _ => Datum::Absent,
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Pbt { quantile, .. } = &mut search.scheduler {
+                    *quantile = RealSetting::new(v.real());
+                }
+            })
+        },
+    )
+    .of(&["pbt"]),
+    Field::new(
+        "search.scheduler.resample",
+        Shape::real(0.0, 1.0),
+        "the probability with which a fork draws a parameter anew, instead of moving it",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::Pbt { resample, .. } => Datum::Real(resample.get()),
+                _ => Datum::Absent,
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Pbt { resample, .. } = &mut search.scheduler {
+                    *resample = RealSetting::new(v.real() + 0.0); // no negative zero
+                }
+            })
+        },
+    )
+    .of(&["pbt"]),
+    Field::new(
+        "search.scheduler.perturb",
+        Shape::Real {
+            min: 0.0,
+            above: true,
+            max: 1.0,
+            below: true,
+        },
+        "a fork moves a number by this share of it, up or down",
+        |s| {
+            of(s, |search| match search.scheduler {
+                SchedulerKind::Pbt { perturb, .. } => Datum::Real(perturb.get()),
+                _ => Datum::Absent,
+            })
+        },
+        |s, v| {
+            with(s, |search| {
+                if let SchedulerKind::Pbt { perturb, .. } = &mut search.scheduler {
+                    *perturb = RealSetting::new(v.real());
+                }
+            })
+        },
+    )
+    .of(&["pbt"]),
+    Field::new(
         "search.scheduler.unit",
         Shape::Choice {
             words: &["epoch"],
             later: &["step", "steps", "second"],
         },
-        "what min, max and patience count",
+        "what min, max, patience and interval count",
         |s| {
             of(s, |search| match search.scheduler {
                 SchedulerKind::None | SchedulerKind::Wilcoxon { .. } => Datum::Absent,
@@ -216,5 +324,5 @@ pub(in super::super) const FIELDS: &[Field] = &[
         },
         |_, _| {},
     )
-    .of(&["median", "asha", "hyperband", "pasha", "plateau", "bohb"]),
+    .of(&["median", "asha", "hyperband", "pasha", "plateau", "bohb", "pbt"]),
 ];

@@ -98,7 +98,7 @@ pub(in super::super) const REST: &[Field] = &[
     Field::new(
         "search.limit.trials",
         Shape::Or("none", &Shape::whole(1, 10_000_000)),
-        "configurations to try",
+        "configurations to try (pbt: forks included)",
         |s| {
             of(s, |search| {
                 Datum::or_word(search.limit.trials.map(|n| Datum::Whole(n.into())))
