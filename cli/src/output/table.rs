@@ -123,7 +123,7 @@ pub fn trials(rows: &[TrialRow], metric: &str) -> String {
         let value = text::optional(t.value);
         vec![
             t.trial.clone(),
-            t.state.clone(),
+            state(t),
             t.attempts.to_string(),
             value,
             t.epochs.to_string(),
@@ -137,6 +137,14 @@ pub fn trials(rows: &[TrialRow], metric: &str) -> String {
     )
 }
 
+/// What a trial is, and that it breaks `search.require` where it does.
+fn state(row: &TrialRow) -> String {
+    match row.feasible {
+        Some(false) => format!("{}, infeasible", row.state),
+        _ => row.state.clone(),
+    }
+}
+
 /// The best trials of a sweep, best first.
 pub fn leaderboard(rows: &[&TrialRow], metric: &str) -> String {
     let row = |(rank, t): (usize, &&TrialRow)| {
@@ -147,7 +155,7 @@ pub fn leaderboard(rows: &[&TrialRow], metric: &str) -> String {
             t.trial.clone(),
             value,
             t.epochs.to_string(),
-            t.state.clone(),
+            state(t),
             parameters,
         ]
     };

@@ -83,6 +83,9 @@ mod tests {
                 parameters,
                 worker: None,
                 reason: None,
+                feasible: None,
+                violation: None,
+                metrics: BTreeMap::new(),
             }
         };
         (0..count).map(row).collect()

@@ -4,6 +4,7 @@
 //! (seed, events, number) and of nothing else, never of how often it was asked.
 
 mod ahead;
+mod allowed;
 mod auto;
 mod axes;
 mod cma;
@@ -15,6 +16,7 @@ mod levels;
 mod parzen;
 mod random;
 mod sobol;
+mod start;
 mod taken;
 mod tpe;
 
@@ -23,8 +25,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use directions::DIMENSIONS_MAX as SOBOL_DIMENSIONS_MAX;
+pub use start::{StartError, complete_start};
 
-use crate::{Assignment, Event, Goal, Scheduler, SchedulerKind, Space, Suggestion};
+use crate::{Assignment, Event, Goal, Requirements, Scheduler, SchedulerKind, Space, Suggestion};
+use allowed::Allowed;
 use axes::Axes;
 use cma::Evolution;
 use history::History;
@@ -61,6 +65,16 @@ pub enum SamplerError {
         "bohb suggests by tpe: take auto or tpe; with another sampler, hyperband has the same rungs"
     )]
     NotTpe { kind: SamplerKind },
+    #[error("require refuses each of the space's {points} points: there is nothing to try")]
+    NothingAllowed { points: u128 },
+    #[error(
+        "require refuses each of {draws} points drawn evenly from the space: nothing to try was found, make the ranges fit it"
+    )]
+    NothingFound { draws: u32 },
+    #[error(
+        "the grid has {size} points, and with require at most {max} can be looked through: take sobol or random"
+    )]
+    GridNotListed { size: u128, max: u128 },
 }
 
 /// A search in progress.
@@ -71,8 +85,12 @@ pub struct Sampler {
     space: Space,
     goal: Goal,
     seed: u64,
-    /// The points that trials have been created with, where points have numbers.
+    /// The points that trials have been created with, where points have numbers, and those that may not be tried.
     taken: Taken,
+    allowed: Allowed,
+    /// Points to try first, and how many of them have been.
+    start: Vec<Assignment>,
+    started: usize,
     /// What a model learns from; empty where the sampler does not look at results.
     history: History,
     /// The state of CMA-ES; empty for the other samplers.
@@ -91,6 +109,8 @@ struct Known<'a> {
     goal: Goal,
     seed: u64,
     history: &'a History,
+    /// Whether requirements may refuse a point.
+    is_bound: bool,
     /// Points of this batch that come before, in order.
     ahead: &'a [Box<[f64]>],
 }
@@ -103,6 +123,9 @@ struct Kept {
     goal: Goal,
     seed: u64,
     taken: Taken,
+    allowed: Allowed,
+    start: Vec<Assignment>,
+    started: usize,
     history: History,
     evolution: Evolution,
     explores: bool,
@@ -117,6 +140,9 @@ impl From<Kept> for Sampler {
             goal: kept.goal,
             seed: kept.seed,
             taken: kept.taken,
+            allowed: kept.allowed,
+            start: kept.start,
+            started: kept.started,
             history: kept.history,
             evolution: kept.evolution,
             explores: kept.explores,
@@ -132,6 +158,9 @@ impl From<Sampler> for Kept {
             goal: sampler.goal,
             seed: sampler.seed,
             taken: sampler.taken,
+            allowed: sampler.allowed,
+            start: sampler.start,
+            started: sampler.started,
             history: sampler.history,
             evolution: sampler.evolution,
             explores: sampler.explores,
@@ -164,6 +193,9 @@ impl Sampler {
             goal,
             seed,
             taken: Taken::default(),
+            allowed: Allowed::default(),
+            start: Vec::new(),
+            started: 0,
             history: History::default(),
             evolution: match kind {
                 SamplerKind::Auto => Evolution::late(),
@@ -197,13 +229,34 @@ impl Sampler {
         }
     }
 
+    /// The same search of the points that requirements leave. No event has been observed yet.
+    ///
+    /// A space of at most 2^18 points is looked through, so only points that may be tried are counted.
+    ///
+    /// # Errors
+    /// [`SamplerError::NothingAllowed`] and [`SamplerError::NothingFound`] where nothing is left to try, and
+    /// [`SamplerError::GridNotListed`].
+    pub fn requiring(mut self, require: Requirements) -> Result<Sampler, SamplerError> {
+        let (kind, seed) = (self.kind, self.seed);
+        self.allowed = Allowed::new(require, kind, &self.space, seed, &mut self.taken)?;
+        Ok(self)
+    }
+
+    /// The same search, with points to try first, in that order; each is a point of the space that may be tried, as
+    /// [`complete_start`] makes them. No event has been observed yet.
+    pub fn starting(mut self, start: Vec<Assignment>) -> Sampler {
+        self.start = start;
+        self
+    }
+
     /// Folds one event in: which points have been created, and for a sampler that looks, what came of them. Events of
     /// trials that were never created change nothing.
     pub fn observe(&mut self, event: &Event) {
-        if let Event::Created { parameters, .. } = event
-            && let Some(rank) = self.space.rank(parameters)
-        {
-            self.taken.insert(rank);
+        if let Event::Created { parameters, .. } = event {
+            if let Some(rank) = self.space.rank(parameters) {
+                self.taken.insert(rank);
+            }
+            self.started += usize::from(self.begins_with(self.started, parameters));
         }
         if !self.looks_at_results() {
             return;
@@ -215,6 +268,18 @@ impl Sampler {
                 self.history.observe(self.goal, *number, *at, *value);
                 if evolves {
                     self.evolution.report(*number, value.is_finite());
+                }
+            }
+            Event::Violated {
+                number,
+                violation,
+                before,
+                ..
+            } => {
+                let history = &mut self.history;
+                history.violate(self.goal, *number, *violation, *before);
+                if evolves {
+                    self.evolution.report(*number, true);
                 }
             }
             Event::Ended { number, ending } => {
@@ -231,12 +296,14 @@ impl Sampler {
             return;
         };
         if self.evolves() && !self.history.has(number) {
+            // Of parts, so that the evolution may change.
             let known = Known {
                 space: &self.space,
                 axes: &self.axes,
                 goal: self.goal,
                 seed: self.seed,
                 history: &self.history,
+                is_bound: self.allowed.binds(),
                 ahead: &[],
             };
             self.evolution.advance(&known);
@@ -261,18 +328,27 @@ impl Sampler {
             goal: self.goal,
             seed: self.seed,
             history: &self.history,
+            is_bound: self.allowed.binds(),
             ahead: &[],
         }
     }
 
+    /// Whether the start point of that place is this one.
+    fn begins_with(&self, place: usize, parameters: &Assignment) -> bool {
+        let point = self.start.get(place);
+        point.is_some_and(|point| start::is_same(point, parameters))
+    }
+
     /// The point for the trial of that number, once the `Created` events of all smaller numbers have been observed.
     ///
-    /// - Grid: point `number` of the space's order. It looks at `number` alone.
+    /// - Start points come first, one after the other.
+    /// - Grid: the first point in the space's order that no trial has.
     /// - Random and Sobol: a place of the unit cube, a function of (seed, number).
     /// - TPE, the Gaussian process, CMA-ES and auto: a function of (seed, number, events).
     ///
     /// Where a trial already has that point, and the point has no active continuous parameter, a free one instead: no
-    /// such point comes twice while another is left. A finite space ends with `Exhausted`.
+    /// such point comes twice while another is left. Where requirements refuse the point, others are drawn. A finite space ends
+    /// with `Exhausted`, and so does a search that draws 10,000 points and may try none of them.
     ///
     /// Trials are created in the order of their numbers, and results between two creations commute, so none of this
     /// depends on the number of workers.
@@ -301,9 +377,37 @@ impl Sampler {
     /// How many trials there will be in all, where the sampler alone decides that: a grid's points.
     pub fn planned(&self) -> Option<u32> {
         match self.kind {
-            SamplerKind::Grid => self.space.size().and_then(|size| u32::try_from(size).ok()),
+            SamplerKind::Grid => self.points().and_then(|points| u32::try_from(points).ok()),
             _ => None,
         }
+    }
+
+    /// What it demands of its trials.
+    pub fn requirements(&self) -> &Requirements {
+        self.allowed.require()
+    }
+
+    /// Whether requirements may refuse points of the space.
+    pub fn is_bound(&self) -> bool {
+        self.allowed.binds()
+    }
+
+    /// Whether a point of the space may be tried.
+    pub fn allows(&self, point: &Assignment) -> bool {
+        self.allowed.allows(point)
+    }
+
+    /// A grid of the points that this search may try, in the order of its space; `None` where there is none.
+    pub fn as_grid(&self) -> Option<Sampler> {
+        let grid = Sampler::new(SamplerKind::Grid, self.space.clone(), self.goal, 0).ok()?;
+        grid.requiring(self.allowed.require().clone()).ok()
+    }
+
+    /// How many points of a finite space may be tried. With requirements it is known of spaces that are looked through;
+    /// of others it is the most there may be.
+    pub fn points(&self) -> Option<u128> {
+        let size = self.space.size()?;
+        Some(size - self.allowed.refused())
     }
 
     pub fn kind(&self) -> SamplerKind {

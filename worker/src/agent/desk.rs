@@ -309,6 +309,7 @@ impl Desks {
                 step,
                 epoch,
                 value,
+                metrics,
             } => {
                 return vec![say(
                     slot,
@@ -318,6 +319,7 @@ impl Desks {
                         step,
                         epoch,
                         value,
+                        metrics: metrics.into_iter().collect(),
                     },
                 )];
             }

@@ -9,7 +9,8 @@ use crate::spec::{Millis, Spec};
 pub struct Preview {
     /// Configurations that will be tried; `None` where only time bounds the search.
     pub trials: Option<u64>,
-    /// Distinct configurations of the space; `None` where it is continuous.
+    /// Distinct configurations of the space, as far as they are counted those that `require` allows; `None` where it is
+    /// continuous.
     pub points: Option<u128>,
     pub parameters: usize,
     /// Expected trials that train at least this far; a single entry where nothing is stopped early, none where trials have no
@@ -40,7 +41,7 @@ pub fn preview(spec: &Spec) -> Preview {
             time: None,
         };
     };
-    let points = search.space.size();
+    let points = spec.sampler().and_then(|sampler| sampler.points());
     let points_u64 = points.map(|points| u64::try_from(points).unwrap_or(u64::MAX));
     let limit = search.limit.trials.map(u64::from);
     // No point of a finite space is tried twice, whoever samples it.

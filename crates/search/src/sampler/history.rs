@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::levels::Levels;
+use crate::goal::rank_of_violation;
 use crate::{Ending, Goal};
 
 /// One trial as models see it.
@@ -15,6 +16,8 @@ struct Trial {
     point: Box<[f64]>,
     /// Training behind the last finite value, and the best finite value.
     seen: Option<(u64, f64)>,
+    /// The least violation of a requirement at an evaluation.
+    broken: Option<f64>,
     ending: Option<Ending>,
     /// The best value up to each level that it has passed.
     at_levels: Vec<f64>,
@@ -36,6 +39,8 @@ enum Class {
     Complete,
     /// Has a value: pruned, paused, running or cancelled.
     Partial,
+    /// Has values, and breaks a requirement with each.
+    Broken,
     Failed,
 }
 
@@ -46,27 +51,30 @@ pub(super) struct Told<'a> {
     pub(super) point: &'a [f64],
     /// The best finite value, up to where trials are compared; smaller is better whatever the goal.
     pub(super) loss: Option<f64>,
+    /// By how much it breaks requirements, where it has no value for that.
+    pub(super) violation: Option<f64>,
 }
 
-/// Where failed trials begin.
-const FAILED: Standing = Standing {
-    class: Class::Failed,
-    at: Reverse(0),
+/// Where trials begin that break a requirement; the failed ones come behind them.
+const BROKEN: Standing = Standing {
+    class: Class::Broken,
+    at: Reverse(u64::MAX),
     value: 0,
 };
 
 /// The trials by number, and those that say something in order.
 ///
 /// A trial's value is the best finite one it reported; a value that is not finite is as if it had not come. Trials compare as in
-/// Optuna: complete ones by value, then the others with a value by how far they trained and then by value, then failed
-/// ones. Under a scheduler with rungs they compare on one of them alone, see `levels`; those that have not got there
+/// Optuna: complete ones by value, then the others with a value by how far they trained and then by value, then those that
+/// break a requirement by their violation (Deb 2000), then failed ones. A value that breaks one counts for that alone. Under a scheduler with rungs they compare on one of them alone, see `levels`; those that have not got there
 /// say nothing but that they have not. One takes about 100 bytes, 8 a parameter and 25 a rung.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct History {
     trials: BTreeMap<u32, Trial>,
     ranked: BTreeSet<(Standing, u32)>,
-    /// How many of those failed.
+    /// How many of those failed, and how many break a requirement.
     failed: usize,
+    broken: usize,
     /// Trials without a value that have not ended.
     pending: BTreeSet<u32>,
     levels: Levels,
@@ -89,6 +97,7 @@ impl History {
         let trial = Trial {
             point,
             seen: None,
+            broken: None,
             ending: None,
             at_levels: Vec::new(),
         };
@@ -114,6 +123,21 @@ impl History {
         });
     }
 
+    /// A value came in that breaks a requirement. `before`: those before it do, too.
+    pub(super) fn violate(&mut self, goal: Goal, number: u32, violation: f64, before: bool) {
+        if violation.is_nan() {
+            return;
+        }
+        self.change(goal, number, |trial| {
+            let least = trial.broken.map_or(violation, |least| least.min(violation));
+            trial.broken = Some(least);
+            if before {
+                trial.seen = None;
+                trial.at_levels.clear();
+            }
+        });
+    }
+
     pub(super) fn end(&mut self, goal: Goal, number: u32, ending: Ending) {
         self.change(goal, number, |trial| trial.ending = Some(ending));
     }
@@ -126,6 +150,7 @@ impl History {
             self.ranked.remove(&(standing, number));
             match standing.class {
                 Class::Failed => self.failed -= 1,
+                Class::Broken => self.broken -= 1,
                 _ => self.levels.remove(goal, number, &trial.at_levels),
             }
         }
@@ -134,10 +159,11 @@ impl History {
             self.ranked.insert((standing, number));
             match standing.class {
                 Class::Failed => self.failed += 1,
+                Class::Broken => self.broken += 1,
                 _ => self.levels.insert(goal, number, &trial.at_levels),
             }
         }
-        if trial.seen.is_none() && trial.ending.is_none() {
+        if trial.seen.is_none() && trial.broken.is_none() && trial.ending.is_none() {
             self.pending.insert(number);
         } else {
             self.pending.remove(&number);
@@ -149,7 +175,7 @@ impl History {
         self.ranked.len()
     }
 
-    /// How many trials have a value.
+    /// How many trials have a value, if only one that breaks a requirement.
     pub(super) fn valued(&self) -> usize {
         self.ranked.len() - self.failed
     }
@@ -174,16 +200,16 @@ impl History {
     /// How many trials [`History::best`] gives.
     pub(super) fn compared(&self) -> usize {
         match self.level() {
-            Some(level) => self.levels.count(level) + self.failed,
+            Some(level) => self.levels.count(level) + self.broken + self.failed,
             None => self.told(),
         }
     }
 
-    /// Those that compare, best first, and the failed ones.
+    /// Those that compare, best first, then those that break a requirement, then the failed ones.
     pub(super) fn best(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
         let level = self.level();
         let from = match level {
-            Some(_) => (FAILED, 0),
+            Some(_) => (BROKEN, 0),
             None => (Standing::BEST, 0),
         };
         let there = level
@@ -222,7 +248,7 @@ impl History {
         self.trials.contains_key(&number)
     }
 
-    /// As [`History::tell`], with the value up to a level; `None` for a trial that has not got there and not failed.
+    /// As [`History::tell`], with the value up to a level; `None` for a trial that has a value and has not got there.
     fn tell_at(&self, goal: Goal, number: u32, level: Option<usize>) -> Option<Told<'_>> {
         let told = self.tell(goal, number)?;
         let (Some(level), Some(_)) = (level, told.loss) else {
@@ -241,6 +267,7 @@ impl History {
             number,
             point: &trial.point,
             loss: value.map(|(_, value)| goal.loss(value)),
+            violation: trial.broken.filter(|_| class == Class::Broken),
         })
     }
 }
@@ -252,15 +279,23 @@ impl Standing {
         at: Reverse(u64::MAX),
         value: 0,
     };
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.class == Class::Failed
+    }
 }
 
 impl Trial {
     fn standing(&self, goal: Goal) -> Option<Standing> {
         let (class, at, value) = match (self.ending, self.seen) {
-            (Some(Ending::Failed), _) | (Some(Ending::Completed), None) => (Class::Failed, 0, 0),
+            (Some(Ending::Failed), _) => (Class::Failed, 0, 0),
             (Some(Ending::Completed), Some((_, value))) => (Class::Complete, 0, goal.rank(value)),
             (_, Some((at, value))) => (Class::Partial, at, goal.rank(value)),
-            (_, None) => return None,
+            (ending, None) => match self.broken {
+                Some(violation) => (Class::Broken, 0, rank_of_violation(violation)),
+                None if ending == Some(Ending::Completed) => (Class::Failed, 0, 0),
+                None => return None,
+            },
         };
         Some(Standing {
             class,
@@ -279,8 +314,10 @@ mod tests {
     enum Fact {
         Seen(u64, f64),
         End(Ending),
+        /// Whether it goes for those before.
+        Broken(f64, bool),
     }
-    use Fact::{End, Seen};
+    use Fact::{Broken, End, Seen};
 
     /// Trial i is told the facts of row i.
     fn tell(history: &mut History, goal: Goal, facts: &[&[Fact]]) {
@@ -292,6 +329,7 @@ mod tests {
                 match fact {
                     Seen(at, value) => history.observe(goal, number, *at, *value),
                     End(ending) => history.end(goal, number, *ending),
+                    Broken(by, before) => history.violate(goal, number, *by, *before),
                 }
             }
         }
@@ -396,6 +434,42 @@ mod tests {
             &[(1, Some(2.0)), (0, Some(3.0))],
             &[],
         );
+    }
+
+    #[test]
+    fn what_breaks_a_requirement_stands_between_values_and_failures() {
+        let rows: [&[Fact]; 8] = [
+            &[Broken(2.0, false), DONE],
+            &[FAILED],
+            &[Broken(0.5, false), Broken(3.0, false), PRUNED],
+            &[Seen(1, 9.0), Broken(0.1, false), DONE],
+            &[Seen(1, 0.1), Broken(f64::INFINITY, true), DONE],
+            &[Broken(1.0, false), FAILED],
+            &[Seen(1, 0.2), Broken(1.0, true), Seen(3, 8.0)],
+            &[Broken(1.5, false)],
+        ];
+        let mut history = History::default();
+        tell(&mut history, Minimize, &rows);
+        let best = history.best(Minimize);
+        let best: Vec<_> = best.map(|t| (t.number, t.loss, t.violation)).collect();
+        let expected = [
+            (3, Some(9.0), None),
+            (6, Some(8.0), None),
+            (2, None, Some(0.5)),
+            (7, None, Some(1.5)),
+            (0, None, Some(2.0)),
+            (4, None, Some(f64::INFINITY)),
+            (1, None, None),
+            (5, None, None),
+        ];
+        assert_eq!(best, expected);
+        assert_eq!((history.valued(), history.running()), (6, 0));
+
+        let mut history = History::with_rungs(&[1, 3, 9]);
+        tell(&mut history, Minimize, &rows);
+        let best: Vec<u32> = history.best(Minimize).map(|t| t.number).collect();
+        assert_eq!(best, [6, 3, 2, 7, 0, 4, 1, 5]);
+        assert_eq!(history.compared(), 8);
     }
 
     /// Rungs after 1, 3 and 9 units; one dimension, so four trials are enough. Numbers and losses best first, then the
