@@ -73,6 +73,8 @@ pub async fn tell(global: &Global, args: &Tell) -> Outcome {
         },
     };
     let tell = wire::Tell::new(args.trial.clone(), args.attempt, told);
+    let metrics = args.metrics.iter().cloned().collect();
+    let tell = tell.and_then(|tell| tell.with_metrics(metrics));
     let tell = tell.map_err(|e| Failure::wrong(e.to_string()))?;
     let link = Link::open(global, Need::Read).await?;
     let answer = link.fleet.tell(tell).await;

@@ -111,6 +111,14 @@ fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)
         column("worker", &|t| text(&t.worker)),
         column("reason", &|t| text(&t.reason)),
     ];
+    if trials.iter().any(|t| t.feasible.is_some()) {
+        columns.push(column("feasible", &|t| {
+            t.feasible.map_or(Cell::Null, Cell::Bool)
+        }));
+        columns.push(column("violation", &|t| {
+            t.violation.map_or(Cell::Null, Cell::Real)
+        }));
+    }
     let parameters: BTreeSet<&String> = trials.iter().flat_map(|t| t.parameters.keys()).collect();
     for name in parameters {
         columns.push(column(name, &|t| {

@@ -1,6 +1,7 @@
 //! `run`: a sweep from its spec to its leaderboard.
 
 use bonfire_domain::command::SweepAction;
+use bonfire_domain::search::Goal;
 use bonfire_domain::view::{SweepDocument, SweepRow};
 use bonfire_proto::wire::ControlSweep;
 
@@ -268,22 +269,18 @@ pub fn summary(document: &SweepDocument) -> String {
     )
 }
 
-/// Trials with a value, best first, ties by number.
+/// Trials with a value, best first, ties by number; those that break `search.require` come last.
 pub fn rank(document: &SweepDocument) -> Vec<&bonfire_domain::view::TrialRow> {
-    let sign = if document.objective.goal == "maximize" {
-        -1.0
-    } else {
-        1.0
+    let goal = match document.objective.goal.as_str() {
+        "maximize" => Goal::Maximize,
+        _ => Goal::Minimize,
     };
     let mut ranked: Vec<_> = document
         .trials
         .iter()
         .filter(|t| t.value.is_some())
         .collect();
-    ranked.sort_by(|a, b| {
-        let key = |t: &bonfire_domain::view::TrialRow| sign * t.value.unwrap_or(f64::NAN);
-        key(a).total_cmp(&key(b)).then(a.number.cmp(&b.number))
-    });
+    ranked.sort_by(|a, b| a.compare(b, goal));
     ranked
 }
 

@@ -76,6 +76,19 @@ fn print(output: Output, document: &TrialDocument) {
                 .map_or_else(|| "-".to_owned(), |d| d.chars().take(12).collect()),
         ),
     ];
+    if let Some(feasible) = row.feasible {
+        let violation = text::optional(row.violation);
+        facts.push((
+            "holds to require",
+            match feasible {
+                true => "yes".to_owned(),
+                false => format!("no, by {violation}"),
+            },
+        ));
+    }
+    for (name, value) in &row.metrics {
+        facts.push((name.as_str(), text::number(*value)));
+    }
     if let Some(reason) = &row.reason {
         facts.insert(2, ("reason", reason.clone()));
     }

@@ -36,13 +36,24 @@ pub(crate) async fn tell(context: &Context, asked: Tell) -> Result<TellDocument,
         trial,
         attempt,
         told,
+        metrics,
     } = asked;
     let id = find(context, move |cluster| select::trial(cluster, &trial)).await?;
-    let command = Command::Tell {
-        trial: id,
-        attempt,
-        told,
-        at: wall(),
+    let at = wall();
+    let command = match metrics.is_empty() {
+        true => Command::Tell {
+            trial: id,
+            attempt,
+            told,
+            at,
+        },
+        false => Command::TellMeasured {
+            trial: id,
+            attempt,
+            told,
+            metrics,
+            at,
+        },
     };
     let effects = context.app.ask(command).await?;
     let outcome = effects.iter().find_map(|e| match e {

@@ -45,7 +45,7 @@ impl Gate {
                     let last = reports.last_sequence(*trial, *attempt);
                     last.map(|last| (*trial, *attempt, last))
                 }
-                Fact::Observed { .. } | Fact::Prepared { .. } => None,
+                Fact::Observed { .. } | Fact::Measured { .. } | Fact::Prepared { .. } => None,
             };
             self.waiting.insert(
                 at,

@@ -36,7 +36,7 @@ pub enum TrialVerb {
     Ask(Ask),
     /// Say what an external trial came to, or where it stands
     #[command(
-        after_help = "Examples:\n  bonfire trial tell tune-k2f/17 --attempt 1 --value 0.93\n  bonfire trial tell tune-k2f/17 --attempt 1 --at 3 --value 0.8 -o json\n  bonfire trial tell tune-k2f/17 --attempt 1 --failed --reason 'out of memory'"
+        after_help = "Examples:\n  bonfire trial tell tune-k2f/17 --attempt 1 --value 0.93\n  bonfire trial tell tune-k2f/17 --attempt 1 --at 3 --value 0.8 -o json\n  bonfire trial tell tune-k2f/17 --attempt 1 --value 0.93 --metric latency_ms=12.5\n  bonfire trial tell tune-k2f/17 --attempt 1 --failed --reason 'out of memory'"
     )]
     Tell(Tell),
     /// Files attached to it: plots, reports, whatever belongs to it
@@ -116,6 +116,9 @@ pub struct Tell {
     /// The value is intermediate, after so many units of your own
     #[arg(long, value_name = "N", requires = "value")]
     pub at: Option<u64>,
+    /// A metric that search.require names; as often as there are metrics
+    #[arg(long = "metric", value_name = "NAME=NUMBER", requires = "value", value_parser = metric)]
+    pub metrics: Vec<(String, f64)>,
     /// It came to nothing
     #[arg(long)]
     pub failed: bool,
@@ -155,4 +158,14 @@ pub struct ForkTrial {
     pub overrides: Vec<(String, String)>,
     #[command(flatten)]
     pub local: LocalArgs,
+}
+
+fn metric(text: &str) -> Result<(String, f64), String> {
+    let (name, number) = text
+        .split_once('=')
+        .ok_or("expected NAME=NUMBER, such as latency_ms=12.5")?;
+    let number = number
+        .parse()
+        .map_err(|_| format!("{number:?} is not a number"))?;
+    Ok((name.to_owned(), number))
 }

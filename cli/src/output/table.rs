@@ -122,7 +122,7 @@ pub fn trials(rows: &[TrialRow], metric: &str) -> String {
     let row = |t: &TrialRow| {
         let mut cells = vec![
             t.trial.clone(),
-            t.state.clone(),
+            state(t),
             t.attempts.to_string(),
             text::optional(t.value),
             t.epochs.to_string(),
@@ -142,6 +142,14 @@ pub fn trials(rows: &[TrialRow], metric: &str) -> String {
     table(&header, &[2, 3, 4], rows.iter().map(row))
 }
 
+/// What a trial is, and that it breaks `search.require` where it does.
+fn state(row: &TrialRow) -> String {
+    match row.feasible {
+        Some(false) => format!("{}, infeasible", row.state),
+        _ => row.state.clone(),
+    }
+}
+
 /// The best trials of a sweep, best first.
 pub fn leaderboard(rows: &[&TrialRow], metric: &str) -> String {
     let row = |(rank, t): (usize, &&TrialRow)| {
@@ -152,7 +160,7 @@ pub fn leaderboard(rows: &[&TrialRow], metric: &str) -> String {
             t.trial.clone(),
             value,
             t.epochs.to_string(),
-            t.state.clone(),
+            state(t),
             parameters,
         ]
     };

@@ -21,6 +21,8 @@ pub(super) fn ask(error: &AskError) -> Status {
             | Refusal::ManifestUnreadable { .. }
             | Refusal::NotExternal
             | Refusal::NoFork { .. }
+            | Refusal::NoSuchMetric { .. }
+            | Refusal::MetricMissing { .. }
             | Refusal::NotFinite => Status::invalid_argument(text),
             Refusal::BeingDeleted { .. } => Status::resource_exhausted(text),
             _ => Status::failed_precondition(text),

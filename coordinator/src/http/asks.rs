@@ -1,5 +1,7 @@
 //! `POST /v1/sweeps/NAME/ask` and `POST /v1/trials/NAME/NUMBER/tell`: JSON in, JSON out.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bonfire_domain::command::Told;
@@ -34,6 +36,8 @@ struct TellBody {
     at: Option<u64>,
     failed: bool,
     reason: Option<String>,
+    /// Those that the search requires something of.
+    metrics: BTreeMap<String, f64>,
 }
 
 impl TellBody {
@@ -108,9 +112,10 @@ async fn tell(
     body: &[u8],
 ) -> Result<impl Serialize + use<>, CommandError> {
     let body = read::<TellBody>(body)?;
-    let attempt = body.attempt;
+    let (attempt, metrics) = (body.attempt, body.metrics.clone());
     let told = body.told().map_err(CommandError::Wrong)?;
-    asks::tell(context, Tell::new(trial, attempt, told).map_err(wrong)?).await
+    let tell = Tell::new(trial, attempt, told).and_then(|tell| tell.with_metrics(metrics));
+    asks::tell(context, tell.map_err(wrong)?).await
 }
 
 fn wrong(error: impl std::fmt::Display) -> CommandError {
@@ -129,7 +134,12 @@ fn code(error: &CommandError) -> StatusCode {
         CommandError::Missing { .. } => StatusCode::CONFLICT,
         CommandError::Ask(error) => match error {
             AskError::Refused(Refusal::NoSuchSweep | Refusal::NoSuchTrial) => StatusCode::NOT_FOUND,
-            AskError::Refused(Refusal::NotExternal | Refusal::NotFinite) => StatusCode::BAD_REQUEST,
+            AskError::Refused(
+                Refusal::NotExternal
+                | Refusal::NotFinite
+                | Refusal::NoSuchMetric { .. }
+                | Refusal::MetricMissing { .. },
+            ) => StatusCode::BAD_REQUEST,
             AskError::Refused(_) => StatusCode::CONFLICT,
             AskError::Busy => StatusCode::TOO_MANY_REQUESTS,
             AskError::Full | AskError::Waits => StatusCode::INSUFFICIENT_STORAGE,
@@ -186,6 +196,7 @@ mod tests {
             r#"{"valu":1}"#,
             r#"{"value":"1"}"#,
             r#"{"value":NaN}"#,
+            r#"{"value":1,"metrics":{"ms":"fast"}}"#,
             "[]x",
             "{",
         ] {

@@ -3,6 +3,8 @@
 //! An entry is a `u16` format number (little-endian) and the postcard encoding of a list of commands. A command that changes
 //! becomes a new variant at the end of the enum; the old one stays and is upgraded on reading.
 
+use std::collections::BTreeMap;
+
 use bonfire_search::Assignment;
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +162,14 @@ pub enum Command {
         /// The checkpoint's step.
         step: u64,
         parameters: Assignment,
+        at: WallMs,
+    },
+    /// As `Tell`, with metrics that the search requires something of. They are finite.
+    TellMeasured {
+        trial: TrialId,
+        attempt: Attempt,
+        told: Told,
+        metrics: BTreeMap<String, f64>,
         at: WallMs,
     },
 }

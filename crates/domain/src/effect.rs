@@ -156,6 +156,15 @@ pub enum Refusal {
     NoFork {
         problem: String,
     },
+    /// A metric was told that the search requires nothing of.
+    NoSuchMetric {
+        name: String,
+        known: String,
+    },
+    /// A trial was to end without a metric that the search requires something of.
+    MetricMissing {
+        name: String,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -185,6 +194,18 @@ impl fmt::Display for Refusal {
             }
             Refusal::NotExternal => f.write_str(
                 "the fleet trains its trials: only a spec with trials: external is asked and told",
+            ),
+            Refusal::NoSuchMetric { name, known } if known.is_empty() => write!(
+                f,
+                "search.require names no metric, so {name} says nothing: leave it out"
+            ),
+            Refusal::NoSuchMetric { name, known } => write!(
+                f,
+                "search.require names no metric {name}, only {known}: leave it out"
+            ),
+            Refusal::MetricMissing { name } => write!(
+                f,
+                "search.require names metrics.{name}, and nobody has told it: tell it with the value (--metric {name}=NUMBER)"
             ),
             Refusal::NotFinite => {
                 f.write_str("the value is not a finite number: tell the trial as failed instead")

@@ -84,6 +84,9 @@ mod tests {
                 worker: None,
                 reason: None,
                 parent: None,
+                feasible: None,
+                violation: None,
+                metrics: BTreeMap::new(),
             }
         };
         (0..count).map(row).collect()

@@ -103,6 +103,15 @@ pub enum Fact {
     },
     /// Prepared data was made and uploaded: the manifest as JSON.
     Prepared { key: Digest, manifest: String },
+    /// As `Observed`, with the metrics that the search requires something of.
+    Measured {
+        trial: TrialId,
+        attempt: Attempt,
+        step: u64,
+        epoch: u64,
+        value: f64,
+        metrics: BTreeMap<String, f64>,
+    },
 }
 
 /// What a worker is doing, said with every heartbeat.

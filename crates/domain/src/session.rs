@@ -5,7 +5,7 @@
 
 mod input;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use input::{ExecutorEvent, SessionAction, SessionConfig, SessionInput};
 
@@ -13,6 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::fault::AttemptEnd;
 use crate::id::{Attempt, Now, Slot, TrialId};
 use crate::order::{Fact, Order, Running, StartOrder};
+use crate::spec::Spec;
 
 #[derive(Clone, Debug)]
 struct Busy {
@@ -21,6 +22,8 @@ struct Busy {
     /// Since when it was asked to end, and whether to save.
     stopping: Option<(Now, bool)>,
     killed: bool,
+    /// Metrics that the search requires something of.
+    required: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -206,6 +209,7 @@ impl Session {
             attempt: order.attempt,
             stopping: None,
             killed: false,
+            required: required_metrics(&order.spec),
         });
         vec![SessionAction::Begin { slot: at, order }]
     }
@@ -264,16 +268,29 @@ impl Session {
                 step,
                 epoch,
                 value,
-            } if current(trial, attempt) => self.fact(
-                now,
-                Fact::Observed {
-                    trial,
-                    attempt,
-                    step,
-                    epoch,
-                    value,
-                },
-            ),
+                mut metrics,
+            } if current(trial, attempt) => {
+                let required = slot.busy.as_ref().map(|busy| &busy.required);
+                metrics.retain(|name, _| required.is_some_and(|names| names.contains(name)));
+                let fact = match metrics.is_empty() {
+                    true => Fact::Observed {
+                        trial,
+                        attempt,
+                        step,
+                        epoch,
+                        value,
+                    },
+                    false => Fact::Measured {
+                        trial,
+                        attempt,
+                        step,
+                        epoch,
+                        value,
+                        metrics,
+                    },
+                };
+                self.fact(now, fact)
+            }
             ExecutorEvent::Checkpointed {
                 trial,
                 attempt,
@@ -424,6 +441,17 @@ fn ended((trial, attempt): (TrialId, Attempt), end: AttemptEnd) -> Fact {
         attempt,
         end,
     }
+}
+
+/// What the log wants to know of a trial's metrics.
+fn required_metrics(spec: &str) -> BTreeSet<String> {
+    if !spec.contains("metrics.") {
+        return BTreeSet::new(); // most specs are not worth reading
+    }
+    let search = Spec::from_canonical(spec).ok().and_then(|spec| spec.search);
+    let required = search.map(|search| search.require);
+    let names = required.as_ref().map(|require| require.metrics());
+    names.into_iter().flatten().map(str::to_owned).collect()
 }
 
 fn stopped(save: bool) -> AttemptEnd {

@@ -102,27 +102,23 @@ impl Suggester {
 pub fn events(sweep: &Sweep) -> Vec<(LogIndex, Event)> {
     let mut all: Vec<(LogIndex, u32, Event)> = Vec::new();
     for trial in sweep.trials() {
-        all.extend(trial_events(&trial, sweep.spec.averages()));
+        all.extend(trial_events(sweep, &trial));
     }
     // Within one entry the order of the numbers is the order of application, and results commute.
     all.sort_by_key(|(index, number, _)| (*index, *number));
     all.into_iter().map(|(i, _, e)| (i, e)).collect()
 }
 
-/// `averages`: values are of instances, and one that is told or pruned says its mean at its end.
-fn trial_events(trial: &Trial, averages: bool) -> Vec<(LogIndex, u32, Event)> {
-    let number = trial.number;
+/// Where values are of instances, a trial that is told or pruned says its mean at its end.
+fn trial_events(sweep: &Sweep, trial: &Trial) -> Vec<(LogIndex, u32, Event)> {
+    let (number, averages) = (trial.number, sweep.spec.averages());
     let created = Event::Created {
         number,
         parameters: trial.parameters.clone(),
     };
     let mut events = vec![(trial.created, number, created)];
     for seen in trial.observations.iter().filter(|_| !averages) {
-        let event = Event::Observed {
-            number,
-            at: seen.epoch,
-            value: seen.value,
-        };
+        let event = sweep.event_of(number, seen);
         events.push((seen.index, number, event));
     }
     if let (Some(index), Some(ending)) = (trial.ended, trial.state.ending()) {

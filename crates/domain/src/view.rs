@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod datasets;
+mod row;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use crate::origin::Origin;
 
 pub use artifacts::ArtifactDocument;
 pub use datasets::{DatasetDocument, dataset, datasets};
+pub use row::{TrialRow, trial_row};
 
 /// Running trials in the row of a sweep.
 pub const RUNNING_MAX: usize = 12;
@@ -61,22 +63,6 @@ pub struct BestDocument {
     pub trial: String,
     pub value: f64,
     pub parameters: BTreeMap<String, serde_json::Value>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrialRow {
-    pub trial: String,
-    pub number: u32,
-    pub state: String,
-    pub attempts: u32,
-    pub value: Option<f64>,
-    pub epochs: u64,
-    pub parameters: BTreeMap<String, serde_json::Value>,
-    pub worker: Option<String>,
-    pub reason: Option<String>,
-    /// The checkpoint it was forked from.
-    #[serde(default)]
-    pub parent: Option<String>,
 }
 
 /// `run SPEC -o json` and `sweep show NAME -o json`.
@@ -267,26 +253,6 @@ fn best(sweep: &Sweep) -> Option<BestDocument> {
         value,
         parameters: parameters_json(&trial.parameters),
     })
-}
-
-/// One trial in a listing.
-pub fn trial_row(sweep: &Sweep, trial: &Trial) -> TrialRow {
-    // An external trial has none.
-    let worker = trial.history.last().map(|r| r.worker.clone());
-    TrialRow {
-        trial: sweep.label_of(trial.number),
-        number: trial.number,
-        state: trial.state.name().to_owned(),
-        attempts: trial.attempt.0,
-        value: trial.value,
-        epochs: trial.epochs(),
-        parameters: parameters_json(&trial.parameters),
-        worker: worker.filter(|name| !name.is_empty()),
-        reason: trial.reason.clone(),
-        parent: trial
-            .parent
-            .map(|(number, step)| format!("{}@{step}", sweep.label_of(number))),
-    }
 }
 
 fn seconds(sweep: &Sweep, wall: WallMs) -> f64 {

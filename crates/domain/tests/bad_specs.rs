@@ -17,7 +17,7 @@ struct Case<'a> {
 }
 
 fn cases() -> Vec<Case<'static>> {
-    let blocks = GOLDEN.split("== ").skip(1);
+    let blocks = GOLDEN.strip_prefix("== ").unwrap().split("\n== ");
     blocks
         .map(|block| {
             let (title, rest) = block.split_once('\n').unwrap();

@@ -50,6 +50,39 @@ fn configs_are_good_and_survive_the_way_through_text() {
     }
 }
 
+/// Start points are whole ones; what they leave out is the same every time.
+#[test]
+fn requirements_and_start_points_survive_too() {
+    let spec = read(
+        b"kind: sweep\nversion: 1\nname: t\ndata: { dataset: d.csv, label: y }\ntask: classification\nmodel: { kind: mlp }\n\
+          search:\n  limit: { trials: 9 }\n  require: [ 'model.hidden[0] >= model.hidden[1]', \"optimizer.kind != 'sgd' or optimizer.lr < 0.1\" ]\n  \
+          start: [ { optimizer.lr: 1e-2, 'model.hidden[1]': 64 }, { optimizer.momentum: 0.9 }, {} ]\n  parameters:\n    \
+          model.hidden[0]: { values: [32, 64] }\n    model.hidden[1]: { values: [32, 64] }\n    \
+          optimizer.lr: { min: 1e-5, max: 1.0, log: true }\n    optimizer.kind: { values: [adamw, sgd] }\n    \
+          optimizer.momentum: { min: 0.0, max: 0.99, when: { optimizer.kind: sgd } }\n",
+    );
+    check_round_trip(&spec);
+    let sampler = spec.sampler().unwrap();
+    let search = spec.search.unwrap();
+    assert_eq!(search.start.len(), 3);
+    assert!(
+        search
+            .start
+            .iter()
+            .all(|point| search.space.contains(point))
+    );
+    assert_eq!(search.start[0]["optimizer.lr"], Value::Real(0.01));
+    assert_eq!(search.start[0]["model.hidden[0]"], Value::Int(64));
+    let sgd = Value::Text("sgd".to_owned());
+    assert_eq!(search.start[1]["optimizer.kind"], sgd);
+    let suggested = sampler.suggest_many(0, 3).into_iter();
+    let points = suggested.map(|one| match one {
+        bonfire_domain::search::Suggestion::Trial(point) => point,
+        bonfire_domain::search::Suggestion::Exhausted { reason } => panic!("{reason}"),
+    });
+    assert_eq!(points.collect::<Vec<Assignment>>(), search.start);
+}
+
 /// Whether every key of a document is in the schema.
 fn find_strange(
     document: &serde_json::Value,

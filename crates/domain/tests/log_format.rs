@@ -137,6 +137,17 @@ fn examples() -> Vec<(&'static str, Command)> {
             }),
         ),
         (
+            "report-measured",
+            report(Fact::Measured {
+                trial,
+                attempt,
+                step: 300,
+                epoch: 1,
+                value: 0.5,
+                metrics: BTreeMap::from([("valid.loss".to_owned(), 0.25)]),
+            }),
+        ),
+        (
             "report-checkpointed",
             report(Fact::Checkpointed {
                 trial,
@@ -254,6 +265,16 @@ fn examples() -> Vec<(&'static str, Command)> {
             tell(Told::Failed {
                 reason: "out of luck".to_owned(),
             }),
+        ),
+        (
+            "tell-measured",
+            Command::TellMeasured {
+                trial,
+                attempt,
+                told: Told::Value { value: 0.25 },
+                metrics: BTreeMap::from([("latency_ms".to_owned(), 12.5)]),
+                at,
+            },
         ),
         (
             "submit-sweep",

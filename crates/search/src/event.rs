@@ -26,6 +26,16 @@ pub enum Event {
     Observed { number: u32, at: u64, value: f64 },
     /// Nothing more comes from this trial.
     Ended { number: u32, ending: Ending },
+    /// As `Observed`, at an evaluation at which the trial's metrics break a requirement.
+    Violated {
+        number: u32,
+        at: u64,
+        value: f64,
+        /// By how much in all: above 0, and not NaN.
+        violation: f64,
+        /// Whether that goes for its evaluations before, too: nothing was known of its metrics then.
+        before: bool,
+    },
 }
 
 /// A sampler's answer.

@@ -14,6 +14,7 @@
 mod event;
 mod goal;
 mod importance;
+mod require;
 mod sampler;
 mod scheduler;
 mod space;
@@ -27,7 +28,13 @@ pub use goal::Goal;
 pub use importance::{
     IMPORTANCE_TRIALS_MIN, Importance, ImportanceError, Importances, PairImportance, importance,
 };
-pub use sampler::{GRID_MAX, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind};
+pub use require::{
+    Outcome, REQUIREMENT_BYTES_MAX, REQUIREMENT_DEPTH_MAX, REQUIREMENTS_MAX, RequireError,
+    RequireProblem, Requirement, Requirements,
+};
+pub use sampler::{
+    GRID_MAX, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind, StartError, complete_start,
+};
 pub use scheduler::{
     Exploit, Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind,
     StopReason, Turn, Verdict, explore,

@@ -1,6 +1,7 @@
 //! Properties of every sampler and scheduler, over generated spaces and histories.
 #![allow(clippy::unwrap_used)]
 
+mod bound;
 mod told;
 
 use std::collections::BTreeSet;
@@ -174,7 +175,14 @@ fn any_event() -> impl Strategy<Value = Event> {
         }),
         6 => (number.clone(), at, any_value())
             .prop_map(|(number, at, value)| Event::Observed { number, at, value }),
-        2 => (number, ending).prop_map(|(number, ending)| Event::Ended { number, ending }),
+        2 => (number.clone(), ending).prop_map(|(number, ending)| Event::Ended { number, ending }),
+        2 => (number, 0u64..10, any_value(), any::<bool>()).prop_map(|(number, at, value, before)| Event::Violated {
+            number,
+            at,
+            value,
+            violation: if value > 0.0 { value } else { 0.5 },
+            before,
+        }),
     ]
 }
 

@@ -4,6 +4,7 @@
 //! (seed, events, number) and of nothing else, never of how often it was asked.
 
 mod ahead;
+mod allowed;
 mod auto;
 mod axes;
 mod cma;
@@ -15,6 +16,7 @@ mod levels;
 mod parzen;
 mod random;
 mod sobol;
+mod start;
 mod taken;
 mod tpe;
 
@@ -24,8 +26,10 @@ use serde::{Deserialize, Serialize};
 
 pub use directions::DIMENSIONS_MAX as SOBOL_DIMENSIONS_MAX;
 pub(crate) use random::stream;
+pub use start::{StartError, complete_start};
 
-use crate::{Assignment, Event, Goal, Scheduler, SchedulerKind, Space, Suggestion};
+use crate::{Assignment, Event, Goal, Requirements, Scheduler, SchedulerKind, Space, Suggestion};
+use allowed::Allowed;
 use axes::Axes;
 use cma::Evolution;
 use history::History;
@@ -66,6 +70,16 @@ pub enum SamplerError {
         "pbt draws its population before there are results, and forks search on: take auto, sobol or random"
     )]
     NotDrawn { kind: SamplerKind },
+    #[error("require refuses each of the space's {points} points: there is nothing to try")]
+    NothingAllowed { points: u128 },
+    #[error(
+        "require refuses each of {draws} points drawn evenly from the space: nothing to try was found, make the ranges fit it"
+    )]
+    NothingFound { draws: u32 },
+    #[error(
+        "the grid has {size} points, and with require at most {max} can be looked through: take sobol or random"
+    )]
+    GridNotListed { size: u128, max: u128 },
 }
 
 /// A search in progress.
@@ -76,8 +90,12 @@ pub struct Sampler {
     space: Space,
     goal: Goal,
     seed: u64,
-    /// The points that trials have been created with, where points have numbers.
+    /// The points that trials have been created with, where points have numbers, and those that may not be tried.
     taken: Taken,
+    allowed: Allowed,
+    /// Points to try first, and how many of them have been.
+    start: Vec<Assignment>,
+    started: usize,
     /// What a model learns from; empty where the sampler does not look at results.
     history: History,
     /// The state of CMA-ES; empty for the other samplers.
@@ -96,6 +114,8 @@ struct Known<'a> {
     goal: Goal,
     seed: u64,
     history: &'a History,
+    /// Whether requirements may refuse a point.
+    is_bound: bool,
     /// Points of this batch that come before, in order.
     ahead: &'a [Box<[f64]>],
 }
@@ -108,6 +128,9 @@ struct Kept {
     goal: Goal,
     seed: u64,
     taken: Taken,
+    allowed: Allowed,
+    start: Vec<Assignment>,
+    started: usize,
     history: History,
     evolution: Evolution,
     explores: bool,
@@ -122,6 +145,9 @@ impl From<Kept> for Sampler {
             goal: kept.goal,
             seed: kept.seed,
             taken: kept.taken,
+            allowed: kept.allowed,
+            start: kept.start,
+            started: kept.started,
             history: kept.history,
             evolution: kept.evolution,
             explores: kept.explores,
@@ -137,6 +163,9 @@ impl From<Sampler> for Kept {
             goal: sampler.goal,
             seed: sampler.seed,
             taken: sampler.taken,
+            allowed: sampler.allowed,
+            start: sampler.start,
+            started: sampler.started,
             history: sampler.history,
             evolution: sampler.evolution,
             explores: sampler.explores,
@@ -169,6 +198,9 @@ impl Sampler {
             goal,
             seed,
             taken: Taken::default(),
+            allowed: Allowed::default(),
+            start: Vec::new(),
+            started: 0,
             history: History::default(),
             evolution: match kind {
                 SamplerKind::Auto => Evolution::late(),
@@ -222,13 +254,34 @@ impl Sampler {
         })
     }
 
+    /// The same search of the points that requirements leave. No event has been observed yet.
+    ///
+    /// A space of at most 2^18 points is looked through, so only points that may be tried are counted.
+    ///
+    /// # Errors
+    /// [`SamplerError::NothingAllowed`] and [`SamplerError::NothingFound`] where nothing is left to try, and
+    /// [`SamplerError::GridNotListed`].
+    pub fn requiring(mut self, require: Requirements) -> Result<Sampler, SamplerError> {
+        let (kind, seed) = (self.kind, self.seed);
+        self.allowed = Allowed::new(require, kind, &self.space, seed, &mut self.taken)?;
+        Ok(self)
+    }
+
+    /// The same search, with points to try first, in that order; each is a point of the space that may be tried, as
+    /// [`complete_start`] makes them. No event has been observed yet.
+    pub fn starting(mut self, start: Vec<Assignment>) -> Sampler {
+        self.start = start;
+        self
+    }
+
     /// Folds one event in: which points have been created, and for a sampler that looks, what came of them. Events of
     /// trials that were never created change nothing.
     pub fn observe(&mut self, event: &Event) {
-        if let Event::Created { parameters, .. } = event
-            && let Some(rank) = self.space.rank(parameters)
-        {
-            self.taken.insert(rank);
+        if let Event::Created { parameters, .. } = event {
+            if let Some(rank) = self.space.rank(parameters) {
+                self.taken.insert(rank);
+            }
+            self.started += usize::from(self.begins_with(self.started, parameters));
         }
         if !self.looks_at_results() {
             return;
@@ -240,6 +293,18 @@ impl Sampler {
                 self.history.observe(self.goal, *number, *at, *value);
                 if evolves {
                     self.evolution.report(*number, value.is_finite());
+                }
+            }
+            Event::Violated {
+                number,
+                violation,
+                before,
+                ..
+            } => {
+                let history = &mut self.history;
+                history.violate(self.goal, *number, *violation, *before);
+                if evolves {
+                    self.evolution.report(*number, true);
                 }
             }
             Event::Ended { number, ending } => {
@@ -256,12 +321,14 @@ impl Sampler {
             return;
         };
         if self.evolves() && !self.history.has(number) {
+            // Of parts, so that the evolution may change.
             let known = Known {
                 space: &self.space,
                 axes: &self.axes,
                 goal: self.goal,
                 seed: self.seed,
                 history: &self.history,
+                is_bound: self.allowed.binds(),
                 ahead: &[],
             };
             self.evolution.advance(&known);
@@ -286,18 +353,27 @@ impl Sampler {
             goal: self.goal,
             seed: self.seed,
             history: &self.history,
+            is_bound: self.allowed.binds(),
             ahead: &[],
         }
     }
 
+    /// Whether the start point of that place is this one.
+    fn begins_with(&self, place: usize, parameters: &Assignment) -> bool {
+        let point = self.start.get(place);
+        point.is_some_and(|point| start::is_same(point, parameters))
+    }
+
     /// The point for the trial of that number, once the `Created` events of all smaller numbers have been observed.
     ///
-    /// - Grid: point `number` of the space's order. It looks at `number` alone.
+    /// - Start points come first, one after the other.
+    /// - Grid: the first point in the space's order that no trial has.
     /// - Random and Sobol: a place of the unit cube, a function of (seed, number).
     /// - TPE, the Gaussian process, CMA-ES and auto: a function of (seed, number, events).
     ///
     /// Where a trial already has that point, and the point has no active continuous parameter, a free one instead: no
-    /// such point comes twice while another is left. A finite space ends with `Exhausted`.
+    /// such point comes twice while another is left. Where requirements refuse the point, others are drawn. A finite space ends
+    /// with `Exhausted`, and so does a search that draws 10,000 points and may try none of them.
     ///
     /// Trials are created in the order of their numbers, and results between two creations commute, so none of this
     /// depends on the number of workers.
@@ -326,9 +402,37 @@ impl Sampler {
     /// How many trials there will be in all, where the sampler alone decides that: a grid's points.
     pub fn planned(&self) -> Option<u32> {
         match self.kind {
-            SamplerKind::Grid => self.space.size().and_then(|size| u32::try_from(size).ok()),
+            SamplerKind::Grid => self.points().and_then(|points| u32::try_from(points).ok()),
             _ => None,
         }
+    }
+
+    /// What it demands of its trials.
+    pub fn requirements(&self) -> &Requirements {
+        self.allowed.require()
+    }
+
+    /// Whether requirements may refuse points of the space.
+    pub fn is_bound(&self) -> bool {
+        self.allowed.binds()
+    }
+
+    /// Whether a point of the space may be tried.
+    pub fn allows(&self, point: &Assignment) -> bool {
+        self.allowed.allows(point)
+    }
+
+    /// A grid of the points that this search may try, in the order of its space; `None` where there is none.
+    pub fn as_grid(&self) -> Option<Sampler> {
+        let grid = Sampler::new(SamplerKind::Grid, self.space.clone(), self.goal, 0).ok()?;
+        grid.requiring(self.allowed.require().clone()).ok()
+    }
+
+    /// How many points of a finite space may be tried. With requirements it is known of spaces that are looked through;
+    /// of others it is the most there may be.
+    pub fn points(&self) -> Option<u128> {
+        let size = self.space.size()?;
+        Some(size - self.allowed.refused())
     }
 
     pub fn kind(&self) -> SamplerKind {
@@ -345,96 +449,4 @@ impl Sampler {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::{Parameter, Range};
-
-    fn space(count: usize, range: &Range) -> Space {
-        let name = |i| format!("p{i:03}");
-        let parameter = |i| Parameter {
-            name: name(i),
-            range: range.clone(),
-            when: vec![],
-        };
-        Space::new((0..count).map(parameter).collect()).unwrap()
-    }
-
-    const REAL: Range = Range::Real {
-        min: 0.0,
-        max: 1.0,
-        log: false,
-    };
-
-    fn integer(max: i64) -> Range {
-        Range::Integer {
-            min: 0,
-            max,
-            log: false,
-        }
-    }
-
-    #[track_caller]
-    fn check(kind: SamplerKind, space: Space, expected: Result<(SamplerKind, Option<u32>), &str>) {
-        let found = Sampler::new(kind, space, Goal::Minimize, 1);
-        let found = found.map(|sampler| (sampler.kind(), sampler.planned()));
-        assert_eq!(
-            found.map_err(|error| error.to_string()),
-            expected.map_err(str::to_owned)
-        );
-    }
-
-    #[test]
-    fn bohb_is_tpe() {
-        use SamplerKind::{Auto, Cmaes, Tpe};
-        let (min, max, eta) = (1, 9, 3);
-        let under = |kind, scheduler| {
-            let scheduler = Scheduler::new(scheduler, Goal::Minimize, 9).unwrap();
-            let sampler = Sampler::new(kind, space(2, &REAL), Goal::Minimize, 1).unwrap();
-            sampler.under(&scheduler).map(|sampler| sampler.kind())
-        };
-        let bohb = SchedulerKind::Bohb { min, max, eta };
-        assert_eq!(under(Auto, bohb), Ok(Tpe));
-        assert_eq!(under(Tpe, bohb), Ok(Tpe));
-        let refused = under(Cmaes, bohb);
-        assert_eq!(refused, Err(SamplerError::NotTpe { kind: Cmaes }));
-        let hyperband = SchedulerKind::Hyperband { min, max, eta };
-        assert_eq!(under(Cmaes, hyperband), Ok(Cmaes));
-        assert_eq!(under(Auto, SchedulerKind::None), Ok(Auto));
-    }
-
-    #[test]
-    fn what_a_sampler_can_search() {
-        use SamplerKind::{Auto, Grid, Random, Sobol};
-        check(Auto, space(128, &REAL), Ok((Auto, None)));
-        check(Auto, space(129, &REAL), Ok((Auto, None)));
-        check(Random, space(129, &REAL), Ok((Random, None)));
-        check(
-            Sobol,
-            space(129, &REAL),
-            Err("sobol searches at most 128 parameters, here are 129: take random"),
-        );
-        check(Grid, space(2, &integer(9)), Ok((Grid, Some(100))));
-        check(
-            Grid,
-            space(1, &integer(i64::from(u32::MAX) - 1)),
-            Ok((Grid, Some(u32::MAX))),
-        );
-        check(
-            Grid,
-            space(1, &integer(i64::from(u32::MAX))),
-            Err(
-                "the grid has 4294967296 points, more than the limit of 4294967295: \
-                 take sobol or random",
-            ),
-        );
-        check(
-            Grid,
-            space(2, &REAL),
-            Err(
-                "a grid needs finite sets of values, continuous here: p000, p001; \
-                 give them values, or take sobol",
-            ),
-        );
-    }
-}
+mod tests;

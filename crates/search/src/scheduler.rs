@@ -168,7 +168,22 @@ impl Scheduler {
     /// A value at or before the trial's last one is taken as a repetition: it changes nothing, and gives the verdict it
     /// gave before, unless the trial has been promoted since: then it goes on to its new target. What comes after a
     /// trial's end, or would reach a target while the trial waits there, changes nothing either.
+    ///
+    /// What breaks a requirement stands behind what does not on a rung, by its violation. Schedulers without rungs take
+    /// it as a value that is not a number.
     pub fn observe(&mut self, event: &Event) -> Verdict {
+        let no_number = match (event, &self.state) {
+            (
+                Event::Violated { number, at, .. },
+                State::Median(_) | State::Wilcoxon(_) | State::Plateau(_),
+            ) => Some(Event::Observed {
+                number: *number,
+                at: *at,
+                value: f64::NAN,
+            }),
+            _ => None,
+        };
+        let event = no_number.as_ref().unwrap_or(event);
         match &mut self.state {
             State::None => Verdict::Continue,
             State::Median(median) => median.observe(event, self.budget),

@@ -133,13 +133,22 @@ impl Space {
     }
 
     /// The point that a place in the unit cube stands for: `fraction(i)` is parameter i's coordinate as a multiple of
-    /// 2^-64, asked once for each parameter in order, whether active or not.
-    pub(crate) fn place(&self, mut fraction: impl FnMut(usize) -> u64) -> Assignment {
+    /// 2^-64, asked once for each parameter in order, whether active or not. The active parameters of `given` have their
+    /// values from there.
+    pub(crate) fn place_around(
+        &self,
+        given: &Assignment,
+        mut fraction: impl FnMut(usize) -> u64,
+    ) -> Assignment {
         let mut assignment = BTreeMap::new();
         for (i, parameter) in self.parameters.iter().enumerate() {
             let fraction = fraction(i);
             if self.active(&assignment, parameter) {
-                assignment.insert(parameter.name.clone(), parameter.range.at(fraction));
+                let value = match given.get(&parameter.name) {
+                    Some(value) => value.clone(),
+                    None => parameter.range.at(fraction),
+                };
+                assignment.insert(parameter.name.clone(), value);
             }
         }
         assignment

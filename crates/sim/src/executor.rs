@@ -87,6 +87,7 @@ impl Run {
             step: self.epoch,
             epoch: self.epoch,
             value,
+            metrics: [("valid.loss".to_owned(), value)].into(),
         }];
         let due =
             matches!(self.every, Period::Epochs(n) if self.epoch.is_multiple_of(u64::from(n)));

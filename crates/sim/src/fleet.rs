@@ -11,7 +11,7 @@ mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bonfire_domain::cluster::TrialState;
+use bonfire_domain::cluster::{Measured, TrialState};
 use bonfire_domain::command::Command;
 use bonfire_domain::effect::{Effect, Refusal};
 use bonfire_domain::fault::AttemptEnd;
@@ -26,7 +26,7 @@ use bonfire_domain::{
 use bonfire_search::Goal;
 
 use crate::queue::Queue;
-use crate::table::{Column, Columns, Table, TableProblem};
+use crate::table::{Column, Columns, Required, Table, TableProblem};
 use trainer::Trainer;
 use worker::Worker;
 
@@ -126,16 +126,19 @@ impl TableFleet {
         names: &Columns,
         setting: FleetSetting,
     ) -> Result<TableFleet, Vec<TableProblem>> {
+        let sampler = spec.sampler();
+        let sampler = sampler.ok_or_else(|| vec![TableProblem::NoSearch])?;
         let search = spec.search.as_ref();
-        let search = search.ok_or_else(|| vec![TableProblem::NoSearch])?;
-        let space = &search.space;
-        if search.scheduler.population().is_some() {
+        if search.is_some_and(|search| search.scheduler.population().is_some()) {
             return Err(vec![TableProblem::Population]);
         }
         if spec.averages() && names.curve.is_none() {
             return Err(vec![TableProblem::NoInstances]);
         }
-        let table = Table::new(columns, names, space)?;
+        let required = sampler.requirements().metrics().into_iter();
+        let required = required.filter(|name| *name != spec.objective.metric);
+        let required: Required = required.map(str::to_owned).collect();
+        let table = Table::new(columns, names, &required, &sampler)?;
         let trainer = Trainer::new(spec, table, setting.mtbf_ms.is_some());
         let config = LeaderConfig {
             // Nobody sends heartbeats: a worker is there as long as its stream is open.
@@ -334,6 +337,10 @@ impl TableFleet {
             Effect::Learned { sweep, event } => self.suggester.learn(*sweep, index, event),
             Effect::TrialEnded { trial } => {
                 let value = self.cluster.trial(*trial).and_then(|t| t.value);
+                let sweep = self.cluster.sweep(trial.sweep);
+                let measured = sweep.and_then(|sweep| sweep.measured(trial.number));
+                let breaks = measured.and_then(Measured::is_feasible) == Some(false);
+                let value = value.filter(|_| !breaks);
                 let best = self.best_over_trials.last().copied().flatten();
                 let best = match (value, best) {
                     (Some(value), Some(best)) if !self.goal.better(value, best) => Some(best),

@@ -9,7 +9,7 @@ mod problem;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, Parameter, Sampler, SamplerKind, Space, Suggestion, Value};
+use bonfire_search::{Assignment, Parameter, Sampler, Space, Suggestion, Value};
 
 pub use problem::TableProblem;
 
@@ -39,6 +39,9 @@ pub struct Columns {
     pub curve: Option<String>,
 }
 
+/// What the search requires something of besides the objective: a column each, by the metric's name.
+pub(crate) type Required = Vec<String>;
+
 /// What is known of one configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row {
@@ -48,6 +51,8 @@ pub(crate) struct Row {
     pub cost_ms: u64,
     /// Not empty where there is one.
     pub curve: Option<Vec<f64>>,
+    /// What the search requires something of.
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// A row for every configuration of a space.
@@ -87,7 +92,7 @@ impl PartialEq for ByValue {
 impl Eq for ByValue {}
 
 impl Table {
-    /// Matches rows with the configurations of a space: numbers by value, texts exactly, null where a conditional parameter
+    /// Matches rows with the configurations that a sampler may try: numbers by value, texts exactly, null where a conditional parameter
     /// is absent. Rows of other configurations and other columns are passed over.
     ///
     /// # Errors
@@ -95,9 +100,11 @@ impl Table {
     pub fn new(
         columns: &[Column],
         names: &Columns,
-        space: &Space,
+        required: &Required,
+        sampler: &Sampler,
     ) -> Result<Table, Vec<TableProblem>> {
-        let found = Found::look(columns, names, space)?;
+        let space = sampler.space();
+        let found = Found::look(columns, names, required, space)?;
         let mut table = Table {
             codes: space
                 .parameters()
@@ -108,7 +115,7 @@ impl Table {
             median: f64::NAN,
             curve_units: 0,
         };
-        let keys = table.keys(&found, space);
+        let keys = table.keys(&found, sampler);
         let mut numbers: BTreeMap<&[u32], u64> = BTreeMap::new();
         for (at, key) in keys.iter().enumerate() {
             let Some(key) = key else { continue };
@@ -127,13 +134,14 @@ impl Table {
                 .max(known.curve.as_ref().map_or(0, Vec::len));
             table.rows.insert(key.clone(), known);
         }
-        table.check_complete(space)?;
+        table.check_complete(sampler)?;
         table.median = curve::median(table.rows.values().map(|row| row.metric));
         Ok(table)
     }
 
     /// The codes of each row's values; `None` for a row that is no configuration of the space.
-    fn keys(&mut self, found: &Found<'_>, space: &Space) -> Vec<Option<Box<[u32]>>> {
+    fn keys(&mut self, found: &Found<'_>, sampler: &Sampler) -> Vec<Option<Box<[u32]>>> {
+        let space = sampler.space();
         let parameters = space.parameters();
         let conditional = parameters.iter().any(|p| !p.when.is_empty());
         let mut keys: Vec<Option<Vec<u32>>> =
@@ -160,13 +168,15 @@ impl Table {
                     true => space.contains(&found.assignment(space, at)),
                     false => !key.contains(&0),
                 };
-                is_one.then(|| key.into_boxed_slice())
+                let may_be =
+                    is_one && (!sampler.is_bound() || sampler.allows(&found.assignment(space, at)));
+                may_be.then(|| key.into_boxed_slice())
             })
             .collect()
     }
 
-    fn check_complete(&self, space: &Space) -> Result<(), Vec<TableProblem>> {
-        let size = space.size().unwrap_or(u128::MAX);
+    fn check_complete(&self, sampler: &Sampler) -> Result<(), Vec<TableProblem>> {
+        let size = sampler.points().unwrap_or(u128::MAX);
         let known = self.rows.len() as u128;
         if known == size {
             return Ok(());
@@ -174,20 +184,19 @@ impl Table {
         Err(vec![TableProblem::Missing {
             missing: size - known,
             size,
-            configuration: self.first_missing(space).as_ref().map(text),
+            configuration: self.first_missing(sampler).as_ref().map(text),
         }])
     }
 
     /// The first configuration without a row, in the order of a grid. None where the space is too large for one.
-    fn first_missing(&self, space: &Space) -> Option<Assignment> {
-        let goal = bonfire_search::Goal::Minimize;
-        let grid = Sampler::new(SamplerKind::Grid, space.clone(), goal, 0).ok()?;
-        (0..=u32::try_from(self.rows.len()).ok()?)
-            .map_while(|number| match grid.suggest(number) {
-                Suggestion::Trial(point) => Some(point),
-                Suggestion::Exhausted { .. } => None,
-            })
-            .find(|point| self.row(point).is_none())
+    fn first_missing(&self, sampler: &Sampler) -> Option<Assignment> {
+        let count = u32::try_from(self.rows.len()).ok()?.checked_add(1)?;
+        let points = sampler.as_grid()?.suggest_many(0, count).into_iter();
+        let mut points = points.filter_map(|suggestion| match suggestion {
+            Suggestion::Trial(point) => Some(point),
+            Suggestion::Exhausted { .. } => None,
+        });
+        points.find(|point| self.row(point).is_none())
     }
 
     /// What is known of a configuration.
@@ -236,12 +245,14 @@ struct Found<'a> {
     metric: &'a [Cell],
     cost: &'a [Cell],
     curve: Option<&'a [Cell]>,
+    required: Vec<(String, &'a [Cell])>,
 }
 
 impl<'a> Found<'a> {
     fn look(
         columns: &'a [Column],
         names: &Columns,
+        required: &Required,
         space: &Space,
     ) -> Result<Found<'a>, Vec<TableProblem>> {
         let mut problems = Vec::new();
@@ -270,6 +281,10 @@ impl<'a> Found<'a> {
             metric: find("metric", &names.metric),
             cost: find("cost", &names.cost),
             curve: names.curve.as_ref().map(|name| find("curve", name)),
+            required: required
+                .iter()
+                .map(|name| (name.clone(), find("metric in search.require", name)))
+                .collect(),
         };
         for parameter in space.parameters() {
             if parameter.range.cardinality().is_none() {
@@ -323,10 +338,17 @@ impl<'a> Found<'a> {
             },
             _ => None,
         };
+        let mut metrics = BTreeMap::new();
+        for (name, cells) in &self.required {
+            let value = number(&cells[at]).filter(|value| !value.is_nan());
+            let value = value.ok_or_else(|| wrong(name, "is no number".to_owned()))?;
+            metrics.insert(name.clone(), value);
+        }
         Ok(Row {
             metric,
             cost_ms: (cost * 1e3).round() as u64,
             curve,
+            metrics,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! What askers of external trials say.
 
+use std::collections::BTreeMap;
+
 use bonfire_domain::Attempt;
 use bonfire_domain::command::Told;
 
@@ -23,6 +25,8 @@ pub struct Tell {
     pub trial: String,
     pub attempt: Attempt,
     pub told: Told,
+    /// Metrics that the search requires something of.
+    pub metrics: BTreeMap<String, f64>,
 }
 
 impl Ask {
@@ -66,7 +70,25 @@ impl Tell {
             trial: filled("trial", trial, SELECTOR_BYTES_MAX)?,
             attempt: Attempt(attempt),
             told,
+            metrics: BTreeMap::new(),
         })
+    }
+
+    /// The same with metrics.
+    ///
+    /// # Errors
+    /// A metric that is not finite, more of them or a longer name than the limit, and metrics of a trial that failed.
+    pub fn with_metrics(self, metrics: BTreeMap<String, f64>) -> Result<Tell, WireError> {
+        if matches!(self.told, Told::Failed { .. }) && !metrics.is_empty() {
+            let problem = "go with a value, not with a failure";
+            return Err(WireError::new("metrics", problem));
+        }
+        let metrics = super::metrics("metrics", metrics)?;
+        if let Some((name, _)) = metrics.iter().find(|(_, value)| !value.is_finite()) {
+            let problem = format!("{name} is not a finite number");
+            return Err(WireError::new("metrics", problem));
+        }
+        Ok(Tell { metrics, ..self })
     }
 }
 
@@ -98,6 +120,7 @@ impl From<Tell> for pb::TellRequest {
             trial: tell.trial,
             attempt: tell.attempt.0,
             told: Some(told),
+            metrics: tell.metrics,
         }
     }
 }
@@ -114,13 +137,14 @@ impl TryFrom<pb::TellRequest> for Tell {
             },
             Wire::Failed(m) => Told::Failed { reason: m.reason },
         };
-        Tell::new(m.trial, m.attempt, told)
+        Tell::new(m.trial, m.attempt, told)?.with_metrics(m.metrics)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::{METRIC_BYTES_MAX, METRICS_MAX};
     use super::*;
 
     fn tell(attempt: u32, told: Told) -> Result<Tell, WireError> {
@@ -151,6 +175,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn metrics_go_with_values() {
+        let with = |told, pairs: &[(&str, f64)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value));
+            tell(2, told).unwrap().with_metrics(pairs.collect())
+        };
+        let value = || Told::Value { value: 0.5 };
+        let told = with(value(), &[("latency_ms", 12.5), ("mb", -1.0)]).unwrap();
+        assert_eq!(
+            Tell::try_from(pb::TellRequest::from(told.clone())),
+            Ok(told)
+        );
+        let failed = || Told::Failed {
+            reason: String::new(),
+        };
+        assert!(with(failed(), &[]).is_ok());
+        assert_eq!(with(failed(), &[("mb", 1.0)]).unwrap_err().field, "metrics");
+        assert_eq!(
+            with(value(), &[("mb", f64::NAN)]).unwrap_err().field,
+            "metrics"
+        );
+        let long = "x".repeat(METRIC_BYTES_MAX + 1);
+        assert_eq!(with(value(), &[(&long, 1.0)]).unwrap_err().field, "metrics");
+        let many: Vec<String> = (0..=METRICS_MAX).map(|i| i.to_string()).collect();
+        let many: Vec<(&str, f64)> = many.iter().map(|name| (name.as_str(), 1.0)).collect();
+        assert_eq!(with(value(), &many).unwrap_err().field, "metrics");
+    }
+
     #[track_caller]
     fn check_refused(attempt: u32, told: Told, field: &str) {
         assert_eq!(tell(attempt, told).unwrap_err().field, field);
@@ -171,6 +225,7 @@ mod tests {
             trial: "a/1".into(),
             attempt: 1,
             told: None,
+            metrics: [].into(),
         };
         assert_eq!(Tell::try_from(nothing).unwrap_err().field, "told");
     }

@@ -1,5 +1,7 @@
 //! Facts: what a worker reports on its control stream.
 
+use std::collections::BTreeMap;
+
 use bonfire_domain::fault::{AttemptEnd, Failure, LostCause};
 use bonfire_domain::order::Fact;
 
@@ -25,6 +27,21 @@ impl From<(u64, Fact)> for pb::NumberedFact {
                 step,
                 epoch,
                 value,
+                metrics: BTreeMap::new(),
+            }),
+            Fact::Measured {
+                trial,
+                attempt,
+                step,
+                epoch,
+                value,
+                metrics,
+            } => numbered::Fact::Observed(pb::Observed {
+                of: trial_attempt(trial, attempt),
+                step,
+                epoch,
+                value,
+                metrics,
             }),
             Fact::Checkpointed {
                 trial,
@@ -60,12 +77,24 @@ impl TryFrom<pb::NumberedFact> for (u64, Fact) {
         let fact = match required("fact", message.fact)? {
             numbered::Fact::Observed(m) => {
                 let (trial, attempt) = speaker("observed.of", m.of)?;
-                Fact::Observed {
-                    trial,
-                    attempt,
-                    step: m.step,
-                    epoch: m.epoch,
-                    value: m.value,
+                let (step, epoch, value) = (m.step, m.epoch, m.value);
+                let metrics = super::metrics("observed.metrics", m.metrics)?;
+                match metrics.is_empty() {
+                    true => Fact::Observed {
+                        trial,
+                        attempt,
+                        step,
+                        epoch,
+                        value,
+                    },
+                    false => Fact::Measured {
+                        trial,
+                        attempt,
+                        step,
+                        epoch,
+                        value,
+                        metrics,
+                    },
                 }
             }
             numbered::Fact::Checkpointed(m) => {
@@ -210,6 +239,14 @@ mod tests {
             epoch: 1,
             value: 0.25,
         });
+        check_round_trip(Fact::Measured {
+            trial: TRIAL,
+            attempt,
+            step: 5,
+            epoch: 1,
+            value: 0.25,
+            metrics: [("valid.loss".to_owned(), 0.5)].into(),
+        });
         check_round_trip(Fact::Prepared {
             key: Digest([7; 32]),
             manifest: "{}".into(),
@@ -293,6 +330,15 @@ mod tests {
                 ..Default::default()
             }),
             "observed.of",
+        );
+        let many = (0..=super::super::METRICS_MAX).map(|i| (i.to_string(), 1.0));
+        check_refused(
+            numbered::Fact::Observed(pb::Observed {
+                of: trial_attempt(TRIAL, Attempt(1)),
+                metrics: many.collect(),
+                ..Default::default()
+            }),
+            "observed.metrics",
         );
         check_refused(
             numbered::Fact::Ended(pb::Ended { of, end: None }),

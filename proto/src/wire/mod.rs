@@ -45,6 +45,9 @@ pub const LABELS_MAX: usize = 64;
 pub const RUNNING_MAX: usize = 4 * SLOTS_MAX;
 /// Facts in one message.
 pub const FACTS_MAX: usize = 4_096;
+/// Metrics told with one value, and the name of one, in bytes.
+pub const METRICS_MAX: usize = 64;
+pub const METRIC_BYTES_MAX: usize = 256;
 /// Chunks of one checkpoint.
 pub const CHUNKS_MAX: usize = 65_536;
 
@@ -91,6 +94,18 @@ fn count(field: &'static str, found: usize, max: usize) -> Result<(), WireError>
         ));
     }
     Ok(())
+}
+
+/// Values are not looked at: one that is no number breaks whatever is required of it.
+fn metrics(
+    field: &'static str,
+    metrics: BTreeMap<String, f64>,
+) -> Result<BTreeMap<String, f64>, WireError> {
+    count(field, metrics.len(), METRICS_MAX)?;
+    for name in metrics.keys() {
+        count(field, name.len(), METRIC_BYTES_MAX)?;
+    }
+    Ok(metrics)
 }
 
 pub(crate) fn digest(field: &'static str, value: &Bytes) -> Result<Digest, WireError> {

@@ -276,6 +276,7 @@ impl Desks {
                 step,
                 epoch,
                 value,
+                metrics,
             } => {
                 return vec![say(
                     slot,
@@ -285,6 +286,7 @@ impl Desks {
                         step,
                         epoch,
                         value,
+                        metrics: metrics.into_iter().collect(),
                     },
                 )];
             }

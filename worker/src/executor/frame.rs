@@ -108,6 +108,8 @@ pub enum ExecutorEvent {
         step: u64,
         epoch: u64,
         value: f64,
+        /// Of the same evaluation.
+        metrics: Vec<(String, f64)>,
     },
     /// A checkpoint lies whole in `dir`, a file a chunk and one for the manifest, each named by its digest.
     Checkpoint(Box<Written>),

@@ -52,7 +52,7 @@ pub(super) fn run(trial: &Trial<'_>, x: f64, sleep: Millis) -> AttemptEnd {
                 time,
             }]);
             if trial.spec.objective.metric == "valid.loss" {
-                trial.observed(at, loss);
+                trial.observed(at, loss, vec![("valid.loss".to_owned(), loss)]);
                 value = Some(loss);
             }
         }

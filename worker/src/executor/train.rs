@@ -314,7 +314,7 @@ impl<'a> Training<'a> {
             {
                 self.best = Some(value);
             }
-            self.trial.observed(at, value);
+            self.trial.observed(at, value, metrics.clone());
         }
         self.trial.outbox.flush();
         // Rates are those of training alone.

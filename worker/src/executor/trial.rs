@@ -84,7 +84,7 @@ impl Trial<'_> {
         });
     }
 
-    pub(super) fn observed(&self, at: Boundary, value: f64) {
+    pub(super) fn observed(&self, at: Boundary, value: f64, metrics: Vec<(String, f64)>) {
         let (trial, attempt) = self.id();
         let (step, epoch) = (at.step, at.epoch);
         self.outbox.keep(&ExecutorEvent::Observed {
@@ -93,6 +93,7 @@ impl Trial<'_> {
             step,
             epoch,
             value,
+            metrics,
         });
     }
 }

@@ -5,6 +5,7 @@
 
 use bonfire_search::{Event, Verdict};
 
+use super::outcome::Metrics;
 use super::sweep::{Sweep, SweepState};
 use super::trial::{AttemptRecord, Observation, Trial, TrialState};
 use super::{Cluster, Outcome};
@@ -92,13 +93,16 @@ impl Cluster {
     pub(super) fn tell(
         &mut self,
         index: LogIndex,
-        id: TrialId,
-        attempt: Attempt,
+        (id, attempt): (TrialId, Attempt),
         told: Told,
+        metrics: Metrics,
         at: WallMs,
     ) -> Outcome {
         let sweep = self.external_mut(id)?;
-        let trial = sweep.trial(id.number).ok_or(Refusal::NoSuchTrial)?;
+        let trial = sweep
+            .trial(id.number)
+            .ok_or(Refusal::NoSuchTrial)?
+            .into_owned();
         if attempt != trial.attempt {
             return Err(Refusal::Fenced {
                 current: trial.attempt,
@@ -116,6 +120,10 @@ impl Cluster {
         };
         if let Some(proceed) = repeats(&trial, &told) {
             return Ok(vec![answer(true, proceed)]);
+        }
+        if trial.state == TrialState::Running && !matches!(told, Told::Failed { .. }) {
+            let ends = matches!(told, Told::Value { .. });
+            sweep.check_metrics(id.number, &metrics, ends)?;
         }
         let stopped = matches!(
             trial.state,
@@ -137,6 +145,7 @@ impl Cluster {
                     ),
                 };
                 let mut effects = Vec::new();
+                let mut counts = None;
                 if sweep.spec.averages() {
                     // No instance: what the asker makes of all of them.
                     let trial = sweep.live_mut(id.number)?;
@@ -149,14 +158,22 @@ impl Cluster {
                         });
                     }
                     trial.value = Some(value);
+                    counts = Some(value);
                 } else if let Some(unit) = unit {
-                    effects.extend(sweep.take_told(index, id, unit, value).0);
+                    let taken = sweep.take_told(index, id, (unit, value), &metrics);
+                    effects.extend(taken.effects);
+                    counts = taken.counts;
+                } else if let Some((event, value)) = sweep.record_metrics(id.number, &metrics) {
+                    effects.extend(sweep.learn(event, id.number, value));
+                    counts = value;
                 }
                 sweep
                     .live_mut(id.number)?
                     .end_record(at, AttemptEnd::Reached);
                 effects.extend(self.settle(index, id, TrialState::Completed, at));
-                effects.extend(self.stop_if_reached(id, value, at));
+                if let Some(value) = counts {
+                    effects.extend(self.stop_if_reached(id, value, at));
+                }
                 effects.push(answer(false, false));
                 Ok(effects)
             }
@@ -178,7 +195,7 @@ impl Cluster {
                     let limit = TOLD_MAX as u32;
                     return Err(Refusal::LimitReached { limit });
                 }
-                self.tell_intermediate(index, id, unit, value, at)
+                self.tell_intermediate(index, id, (unit, value), &metrics, at)
             }
             (Told::Intermediate { .. }, _) if stopped => Ok(vec![answer(false, false)]),
             (_, state) => Err(not_from(state.name(), "take what was told")),
@@ -189,15 +206,18 @@ impl Cluster {
         &mut self,
         index: LogIndex,
         id: TrialId,
-        unit: u64,
-        value: f64,
+        (unit, value): (u64, f64),
+        metrics: &Metrics,
         at: WallMs,
     ) -> Outcome {
         let sweep = self.external_mut(id)?;
-        let (mut effects, verdict) = sweep.take_told(index, id, unit, value);
+        let Taken {
+            mut effects,
+            verdict,
+            counts,
+        } = sweep.take_told(index, id, (unit, value), metrics);
         // One that a user resumed from a rung goes on to the end.
         let (until, budget) = (sweep.live_mut(id.number)?.until, sweep.spec.budget());
-        let averages = sweep.spec.averages();
         let rests = until < budget && unit >= until;
         let next = match verdict {
             Verdict::Continue => None,
@@ -229,10 +249,9 @@ impl Cluster {
         if let Some(next) = next {
             effects.extend(self.settle(index, id, next, at));
         }
-        let stopped = if averages {
-            Vec::new()
-        } else {
-            self.stop_if_reached(id, value, at)
+        let stopped = match counts {
+            Some(value) => self.stop_if_reached(id, value, at),
+            None => Vec::new(),
         };
         let proceed = next.is_none() && stopped.is_empty();
         effects.extend(stopped);
@@ -284,40 +303,49 @@ impl Sweep {
         &mut self,
         index: LogIndex,
         id: TrialId,
-        unit: u64,
-        value: f64,
-    ) -> (Vec<Effect>, Verdict) {
-        let (goal, averages) = (self.spec.objective.goal, self.spec.averages());
-        if let Some(trial) = self.live.get_mut(&id.number).map(std::sync::Arc::make_mut) {
-            trial.observe(
-                goal,
-                averages,
-                Observation {
-                    index,
-                    step: unit,
-                    epoch: unit,
-                    value,
-                },
-            );
-        }
-        let event = Event::Observed {
-            number: id.number,
-            at: unit,
+        (unit, value): (u64, f64),
+        metrics: &Metrics,
+    ) -> Taken {
+        let seen = Observation {
+            index,
+            step: unit,
+            epoch: unit,
             value,
         };
+        let (event, counts) = self.record(id.number, seen, metrics);
         let verdict = self.scheduler.observe(&event);
-        if averages {
-            return (vec![], verdict); // the mean is learnt at the trial's end
+        let (effects, counts) = match self.spec.averages() {
+            true => (vec![], None), // the mean is learnt at the trial's end
+            false => (self.learn(event, id.number, counts), counts),
+        };
+        Taken {
+            effects,
+            verdict,
+            counts,
         }
-        self.consider(id.number, value);
-        let sweep = id.sweep;
-        (vec![Effect::Learned { sweep, event }], verdict)
+    }
+
+    /// `counts`: a value that may be the sweep's best.
+    fn learn(&mut self, event: Event, number: u32, counts: Option<f64>) -> Vec<Effect> {
+        if let Some(value) = counts {
+            self.consider(number, value);
+        }
+        let sweep = self.id;
+        vec![Effect::Learned { sweep, event }]
     }
 
     /// The asker's attempt is over: its request is not answered with this trial again.
     pub(super) fn forget_asker(&mut self, number: u32) {
         self.requests.retain(|_, given| *given != number);
     }
+}
+
+/// What came of a value.
+struct Taken {
+    effects: Vec<Effect>,
+    verdict: Verdict,
+    /// One that may be the sweep's best.
+    counts: Option<f64>,
 }
 
 /// Whether the same was told before, and then whether the asker should go on. Of an intermediate value the first one

@@ -11,6 +11,7 @@ mod external;
 mod fleet;
 mod fork;
 mod history;
+mod outcome;
 mod population;
 mod report;
 mod snapshot;
@@ -27,6 +28,7 @@ pub use blobs::Blobs;
 pub use external::TOLD_MAX;
 pub use fleet::{Occupant, QUEUE_PER_SLOT, WorkerState};
 pub use history::{History, SEGMENT_TRIALS, Segment};
+pub use outcome::{Measured, Metrics};
 pub use population::Move;
 pub use snapshot::SnapshotError;
 pub use sweep::{Sweep, SweepState};
@@ -162,7 +164,14 @@ impl Cluster {
                 attempt,
                 told,
                 at,
-            } => self.tell(index, trial, attempt, told, at),
+            } => self.tell(index, (trial, attempt), told, Metrics::new(), at),
+            Command::TellMeasured {
+                trial,
+                attempt,
+                told,
+                metrics,
+                at,
+            } => self.tell(index, (trial, attempt), told, metrics, at),
             Command::AddArtifact {
                 trial,
                 name,

@@ -65,6 +65,10 @@ impl Sweep {
             self.next,
         )?;
         fork::check(&self.spec, &parent.parameters, &parameters, exploit.at).ok()?;
+        // What is explored may break a requirement: then the member trains on as it is, and is compared again.
+        if !search.require.allow(&parameters) {
+            return None;
+        }
         Some(Move::Exploit {
             number: exploit.number,
             parent: exploit.parent,

@@ -1,7 +1,8 @@
 //! Facts from workers: observations, checkpoints, ends. A repeated or fenced fact changes nothing.
 
-use bonfire_search::{Event, Verdict};
+use bonfire_search::Verdict;
 
+use super::outcome::Metrics;
 use super::trial::{Observation, TrialState, Wish};
 use super::{Cluster, Outcome};
 use crate::checkpoint::{Checkpoint, decide_retention};
@@ -28,6 +29,7 @@ impl Cluster {
         let mut effects = match fact {
             // No worker has it, whatever this one says.
             Fact::Observed { trial, .. }
+            | Fact::Measured { trial, .. }
             | Fact::Checkpointed { trial, .. }
             | Fact::Ended { trial, .. }
                 if self.is_external(trial) =>
@@ -49,6 +51,26 @@ impl Cluster {
                     epoch,
                     value,
                 },
+                &Metrics::new(),
+                at,
+            ),
+            Fact::Measured {
+                trial,
+                attempt,
+                step,
+                epoch,
+                value,
+                metrics,
+            } => self.observed(
+                trial,
+                attempt,
+                Observation {
+                    index,
+                    step,
+                    epoch,
+                    value,
+                },
+                &metrics,
                 at,
             ),
             Fact::Checkpointed {
@@ -85,30 +107,29 @@ impl Cluster {
         id: TrialId,
         attempt: Attempt,
         seen: Observation,
+        metrics: &Metrics,
         at: WallMs,
     ) -> Vec<Effect> {
         let Ok(sweep) = self.sweep_mut(id.sweep) else {
             return vec![];
         };
-        let (goal, averages) = (sweep.spec.objective.goal, sweep.spec.averages());
+        let averages = sweep.spec.averages();
         let Ok(trial) = sweep.live_mut(id.number) else {
             return vec![];
         };
         if !trial.is_current(attempt) || trial.observations.iter().any(|o| o.step == seen.step) {
             return vec![];
         }
-        trial.observe(goal, averages, seen);
-        let event = Event::Observed {
-            number: id.number,
-            at: seen.epoch,
-            value: seen.value,
-        };
         let place = trial.place;
+        let (event, counts) = sweep.record(id.number, seen, metrics);
+        // One instance says nothing of the whole: the mean is learnt at the trial's end.
+        let counts = counts.filter(|_| !averages);
         let verdict = sweep.scheduler.observe(&event);
         let mut effects = Vec::new();
-        // One instance says nothing of the whole: the mean is learnt at the trial's end.
+        if let Some(value) = counts {
+            sweep.consider(id.number, value);
+        }
         if !averages {
-            sweep.consider(id.number, seen.value);
             effects.push(Effect::Learned {
                 sweep: id.sweep,
                 event,
@@ -142,8 +163,8 @@ impl Cluster {
                 save,
             });
         }
-        if !averages {
-            effects.extend(self.stop_if_reached(id, seen.value, at));
+        if let Some(value) = counts {
+            effects.extend(self.stop_if_reached(id, value, at));
         }
         effects
     }

@@ -8,6 +8,7 @@ use bonfire_search::{Scheduler, SchedulerKind};
 use serde::{Deserialize, Serialize};
 
 use super::history::{History, SEGMENT_TRIALS, Segment};
+use super::outcome::Measured;
 use super::trial::{Trial, TrialState};
 use super::{Cluster, Outcome};
 use crate::effect::{Effect, Refusal};
@@ -92,6 +93,9 @@ pub struct Sweep {
     pub(crate) seen: LogIndex,
     /// Finished trials among the live ones.
     pub(crate) finished_live: u32,
+    /// What is known of metrics that the search requires something of; beside the sweeps in a snapshot.
+    #[serde(skip)]
+    pub(crate) measured: BTreeMap<u32, Measured>,
 }
 
 impl Sweep {
@@ -356,6 +360,7 @@ impl Cluster {
             requests: BTreeMap::new(),
             seen: LogIndex::default(),
             finished_live: 0,
+            measured: BTreeMap::new(),
         };
         self.names.insert(name, id);
         self.sweeps.insert(id, sweep);

@@ -11,7 +11,8 @@ pub struct Preview {
     pub trials: Option<u64>,
     /// Forks in a population that are about to take places, where all its members train alike; `None` for other schedulers.
     pub forks: Option<u64>,
-    /// Distinct configurations of the space; `None` where it is continuous.
+    /// Distinct configurations of the space, as far as they are counted those that `require` allows; `None` where it is
+    /// continuous.
     pub points: Option<u128>,
     pub parameters: usize,
     /// Expected trials that train at least this far; a single entry where nothing is stopped early, none where trials have no
@@ -44,7 +45,7 @@ pub fn preview(spec: &Spec) -> Preview {
             time: None,
         };
     };
-    let points = search.space.size();
+    let points = spec.sampler().and_then(|sampler| sampler.points());
     let points_u64 = points.map(|points| u64::try_from(points).unwrap_or(u64::MAX));
     let population = search.scheduler.population().map(u64::from);
     // How many forks there will be is the search's own affair; they train what those whose place they take do not.

@@ -37,9 +37,10 @@ pub(super) fn search_problems(
     rows: Rows,
     known: &[Problem],
 ) -> Vec<Problem> {
-    let Some(space) = spec.search.as_ref().map(|search| &search.space) else {
+    let Some(search) = &spec.search else {
         return Vec::new();
     };
+    let (space, require) = (&search.space, &search.require);
     let mut told: BTreeSet<String> = known
         .iter()
         .map(|problem| problem.message.clone())
@@ -52,7 +53,8 @@ pub(super) fn search_problems(
         left -= tried.len();
         let found = tried.iter().find_map(|value| {
             let trials = [Others::First, Others::Last]
-                .map(|others| spec.with(&complete(space, parameter, value, others)));
+                .map(|others| complete(space, parameter, value, others))
+                .map(|trial| require.allow(&trial).then(|| spec.with(&trial).ok())?);
             // Values that do not go together have been told without the data.
             let mut found = trials
                 .into_iter()

@@ -11,6 +11,7 @@ use crate::cluster::{Cluster, Sweep, SweepState, Trial, TrialState};
 use crate::command::Command;
 use crate::effect::Refusal;
 use crate::id::{Attempt, LogIndex, SweepId, TrialId, WallMs};
+use crate::spec::SearchSpec;
 
 /// When an external trial that was given out counts as untold; `None`: never, or it is not given out.
 pub fn deadline(sweep: &Sweep, trial: &Trial) -> Option<WallMs> {
@@ -232,8 +233,11 @@ impl Leader {
         if busy || sweep.room() == 0 || self.probed.get(&sweep.id) == Some(&sweep.next) {
             return vec![];
         }
-        let points = sweep.spec.search.as_ref().and_then(|s| s.space.size());
-        if points.is_none_or(|points| u128::from(sweep.sampled) < points) {
+        // Of what requirements leave, the sampler alone knows the size.
+        let search = sweep.spec.search.as_ref();
+        let is_known = |search: &&SearchSpec| !search.require.bind_parameters();
+        let points = search.filter(is_known).map(|search| search.space.size());
+        if points.is_some_and(|points| points.is_none_or(|n| u128::from(sweep.sampled) < n)) {
             return vec![];
         }
         self.probed.insert(sweep.id, sweep.next);

@@ -1,5 +1,7 @@
 //! The closed set of what can happen to a worker and what its session can ask for.
 
+use std::collections::BTreeMap;
+
 use crate::checkpoint::Checkpoint;
 use crate::fault::AttemptEnd;
 use crate::id::{Attempt, Digest, Slot, TrialId, WorkerId};
@@ -59,6 +61,8 @@ pub enum ExecutorEvent {
         step: u64,
         epoch: u64,
         value: f64,
+        /// Of the same evaluation.
+        metrics: BTreeMap<String, f64>,
     },
     /// Uploaded, and every metric up to it is durable.
     Checkpointed {

@@ -2,7 +2,8 @@
 //! is held to the same rules as the file.
 
 use super::{
-    ClassWeights, DataSpec, DeviceSpec, ModelSpec, SchedulerKind, Spec, Task, defaults, suggest,
+    ClassWeights, DataSpec, DeviceSpec, ModelSpec, SchedulerKind, SearchSpec, Spec, Task, defaults,
+    suggest,
 };
 
 /// Fields that do not fit together.
@@ -233,6 +234,12 @@ fn find_in_training(spec: &Spec, found: &mut Vec<Clash>) {
             push(&["train.device", "resources.gpu"], message);
         }
         _ => {}
+    }
+    let measures = |search: &SearchSpec| !search.require.metrics().is_empty();
+    if spec.averages() && spec.search.as_ref().is_some_and(measures) {
+        let message = "wilcoxon compares results on instances, and metrics are of a whole trial: \
+                       leave metrics out of search.require, or take another scheduler";
+        push(&["search.require", "search.scheduler.kind"], message.into());
     }
     let epochs = spec.budget();
     let Some(scheduler) = spec.search.as_ref().map(|search| search.scheduler) else {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bonfire_search::Requirements;
+
 use super::{
     Activation, AttemptLimits, CheckpointSpec, ClassWeights, DataSpec, DeviceSpec, Goal,
     ImageColumn, LossSpec, Millis, Missing, ModelSpec, Norm, Objective, OptimizerKind,
@@ -200,6 +202,8 @@ pub(super) fn search(space: Space) -> SearchSpec {
             failed_trials: 8,
         },
         space,
+        require: Requirements::default(),
+        start: Vec::new(),
     }
 }
 

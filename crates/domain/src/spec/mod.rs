@@ -8,6 +8,7 @@ mod check;
 mod clash;
 mod datum;
 mod defaults;
+mod demands;
 mod external;
 mod field;
 mod fields;
@@ -25,7 +26,9 @@ mod units;
 
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, Goal, Sampler, SamplerKind, Scheduler, SchedulerKind, Space};
+use bonfire_search::{
+    Assignment, Goal, Requirements, Sampler, SamplerKind, Scheduler, SchedulerKind, Space,
+};
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
@@ -339,6 +342,12 @@ pub struct SearchSpec {
     pub scheduler: SchedulerKind,
     pub limit: SearchLimit,
     pub space: Space,
+    /// What a trial must hold to.
+    #[serde(default, skip_serializing_if = "Requirements::is_empty")]
+    pub require: Requirements,
+    /// Points that are tried first: whole ones of the space, which hold to `require`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start: Vec<Assignment>,
 }
 
 /// At least one bound is set (a grid bounds itself, and so does a population).
@@ -427,7 +436,9 @@ impl Spec {
         let goal = self.objective.goal;
         let scheduler = Scheduler::new(search.scheduler, goal, self.budget()).ok()?;
         let sampler = Sampler::new(search.sampler, search.space.clone(), goal, search.seed).ok()?;
-        sampler.under(&scheduler).ok()
+        let sampler = sampler.under(&scheduler).ok()?;
+        let sampler = sampler.requiring(search.require.clone()).ok()?;
+        Some(sampler.starting(search.start.clone()))
     }
 
     /// V: in how many virtual shards a global batch is reduced.

@@ -7,7 +7,7 @@ use bonfire_search::{Assignment, Parameter, Range, Space, Value};
 
 use super::problem::Sink;
 use super::tree::Node;
-use super::{Spec, assign, clash, field, space};
+use super::{SearchSpec, Spec, assign, clash, field, space};
 
 /// Values tried of one parameter.
 const VALUES_MAX: usize = 1_000;
@@ -34,6 +34,9 @@ pub(super) fn run(root: &Node, spec: &Spec, sink: &mut Sink) {
         for value in candidates(&parameter.range) {
             let mut assignment = meet_conditions(&search.space, parameter);
             assignment.insert(parameter.name.clone(), value);
+            if !search.require.allow(&assignment) {
+                continue; // no trial has it
+            }
             let found = try_out(&base, &assignment, &known, |paths| {
                 // Where another parameter has a part in it, the pair decides.
                 let own = paths.contains(&parameter.name.as_str());
@@ -52,7 +55,7 @@ pub(super) fn run(root: &Node, spec: &Spec, sink: &mut Sink) {
     for (a, b) in clash::PAIRS {
         let find = |name| search.space.parameters().iter().find(|p| p.name == name);
         if let (Some(a), Some(b)) = (find(a), find(b)) {
-            try_pair(root, &base, &search.space, (a, b), &known, sink);
+            try_pair(root, &base, search, (a, b), &known, sink);
         }
     }
 }
@@ -60,7 +63,7 @@ pub(super) fn run(root: &Node, spec: &Spec, sink: &mut Sink) {
 fn try_pair(
     root: &Node,
     base: &Spec,
-    space: &Space,
+    search: &SearchSpec,
     (a, b): (&Parameter, &Parameter),
     known: &BTreeSet<String>,
     sink: &mut Sink,
@@ -71,10 +74,13 @@ fn try_pair(
             .map(move |y| (x.clone(), y))
     });
     for (x, y) in pairs.take(COMBINATIONS_MAX) {
-        let mut assignment = meet_conditions(space, a);
-        assignment.extend(meet_conditions(space, b));
+        let mut assignment = meet_conditions(&search.space, a);
+        assignment.extend(meet_conditions(&search.space, b));
         assignment.insert(a.name.clone(), x.clone());
         assignment.insert(b.name.clone(), y.clone());
+        if !search.require.allow(&assignment) {
+            continue;
+        }
         let both =
             |paths: &[&str]| paths.contains(&a.name.as_str()) && paths.contains(&b.name.as_str());
         if let Some(message) = try_out(base, &assignment, known, both) {

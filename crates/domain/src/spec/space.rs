@@ -15,7 +15,7 @@ use super::shape::{Datum, Shape};
 use super::suggest;
 use super::tree::{Content, Entry, Node, Scalar};
 use super::units;
-use super::{Spec, external, probe};
+use super::{Spec, demands, external, probe};
 
 const PATH: &str = "search.parameters";
 
@@ -68,6 +68,7 @@ pub(super) fn read(root: &Node, spec: &mut Spec, sink: &mut Sink) {
             if let Some(search) = &mut spec.search {
                 search.space = space;
             }
+            demands::read(root, &fields, spec, sink);
         }
         Ok(_) => {}
         Err(errors) => {
@@ -105,9 +106,9 @@ fn show(parameters: &Node, error: &SpaceError, sink: &mut Sink) {
 }
 
 /// The field that a parameter sets.
-struct Slot {
+pub(super) struct Slot {
     /// Of the field, or of its entries where the name has an index.
-    shape: &'static Shape,
+    pub(super) shape: &'static Shape,
 }
 
 fn find_slot(root: &Node, spec: &Spec, entry: &Entry, sink: &mut Sink) -> Option<Slot> {
@@ -297,7 +298,7 @@ fn read_values(
 }
 
 /// A datum as a trial's value; `None` for lists and maps.
-fn value_of(shape: &Shape, datum: &Datum) -> Option<Value> {
+pub(super) fn value_of(shape: &Shape, datum: &Datum) -> Option<Value> {
     Some(match datum {
         Datum::Flag(value) => Value::Bool(*value),
         Datum::Whole(value) if is_duration(shape) => {
@@ -404,12 +405,13 @@ pub(super) fn check_search(root: &Node, spec: &Spec, sink: &mut Sink) {
         Ok(scheduler) => sampler.under(scheduler),
         Err(_) => Ok(sampler), // said below
     });
-    if let Err(error) = sampler {
-        sink.push(
+    match sampler {
+        Ok(sampler) => demands::check(root, search, sampler, sink),
+        Err(error) => sink.push(
             root.place("search.sampler.kind"),
             "search.sampler.kind",
             error.to_string(),
-        );
+        ),
     }
     probe::run(root, spec, sink);
     // Its rules have been told as clashes; this is the net below.

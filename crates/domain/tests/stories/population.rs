@@ -76,6 +76,24 @@ fn the_worst_gives_its_place_to_a_fork_of_the_best() {
 }
 
 #[test]
+fn a_fork_that_would_break_a_requirement_is_not_made() {
+    // Whatever is perturbed leaves the band, and hardly any point that is drawn anew is in it.
+    let mut story = started(
+        3,
+        "sampler: { seed: 4 }\n  require: [ model.x >= 0.4999, model.x <= 0.5002 ]\n  \
+         start: [ { model.x: 0.5 }, { model.x: 0.5001 }, { model.x: 0.49995 } ]",
+    );
+    train(&mut story, 1, 1.1);
+    train(&mut story, 2, 1.2);
+    train(&mut story, 0, 1.3);
+    assert_eq!(sweep(&story).next, 3);
+    for number in 0..3 {
+        assert_eq!(state(&story, number), TrialState::Running, "{number}");
+        assert_eq!(sweep(&story).live_trial(number).unwrap().until, 6);
+    }
+}
+
+#[test]
 fn a_checkpoint_that_forks_may_need_is_neither_let_go_nor_deleted() {
     let mut story = started(3, PLAIN);
     train(&mut story, 0, 0.5);

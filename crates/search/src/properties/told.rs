@@ -14,14 +14,16 @@ use crate::{
 
 /// What comes of a trial: values of its evaluations, and how it ends if it does.
 #[derive(Clone, Debug)]
-struct Outcome {
+pub(super) struct Outcome {
     values: Vec<f64>,
     ending: Option<Ending>,
+    /// From this evaluation on its values break a requirement.
+    broken_from: usize,
     /// It comes in after that many more trials have been created.
     late: u32,
 }
 
-fn outcomes(count: usize) -> impl Strategy<Value = Vec<Outcome>> {
+pub(super) fn outcomes(count: usize) -> impl Strategy<Value = Vec<Outcome>> {
     let ending = prop_oneof![
         4 => Just(Some(Ending::Completed)),
         1 => Just(Some(Ending::Pruned)),
@@ -30,10 +32,12 @@ fn outcomes(count: usize) -> impl Strategy<Value = Vec<Outcome>> {
         1 => Just(None),
     ];
     let value = prop_oneof![3 => -5.0..5.0, 1 => any_value()];
-    let outcome = (vec(value, 0..6), ending, 0u32..4);
-    let outcome = outcome.prop_map(|(values, ending, late)| Outcome {
+    let broken_from = prop_oneof![3 => Just(usize::MAX), 1 => 0usize..4];
+    let outcome = (vec(value, 0..6), ending, 0u32..4, broken_from);
+    let outcome = outcome.prop_map(|(values, ending, late, broken_from)| Outcome {
         values,
         ending,
+        broken_from,
         late,
     });
     vec(outcome, count)
@@ -41,14 +45,23 @@ fn outcomes(count: usize) -> impl Strategy<Value = Vec<Outcome>> {
 
 fn facts(number: u32, outcome: &Outcome) -> Vec<Event> {
     let values = outcome.values.iter().zip(1..);
-    let observed = values.map(|(&value, at)| Event::Observed { number, at, value });
+    let observed = values.map(|(&value, at)| match at > outcome.broken_from as u64 {
+        true => Event::Violated {
+            number,
+            at,
+            value,
+            violation: at as f64,
+            before: at % 2 == 0,
+        },
+        false => Event::Observed { number, at, value },
+    });
     let ended = outcome.ending.map(|ending| Event::Ended { number, ending });
     observed.chain(ended).collect()
 }
 
 /// A sweep that is told what comes of its trials. Trials whose results come between the same two creations are told in
 /// an order that `backwards` turns round; each trial's own events keep theirs. Gives the history, and what came of it.
-fn search_told(
+pub(super) fn search_told(
     sampler: &mut Sampler,
     outcomes: &[Outcome],
     backwards: bool,
@@ -152,7 +165,7 @@ proptest! {
         prop_assume!(size <= 80);
         let mut outcomes = outcomes;
         if constant {
-            outcomes.iter_mut().for_each(|o| *o = Outcome { values: vec![1.5], ending: Some(Ending::Completed), late: 0 });
+            outcomes.iter_mut().for_each(|o| *o = Outcome { values: vec![1.5], ending: Some(Ending::Completed), broken_from: usize::MAX, late: 0 });
         }
         let mut sampler = under(kind, &space, Goal::Minimize, seed, &scheduler);
         let (_, told) = search_told(&mut sampler, &outcomes, false);
@@ -202,6 +215,7 @@ fn finite_branches_of_a_continuous_space_do_not_repeat() {
         let outcome = |number| Outcome {
             values: vec![f64::from(number)],
             ending: Some(Ending::Completed),
+            broken_from: usize::MAX,
             late: 0,
         };
         let outcomes: Vec<Outcome> = (0..60).map(outcome).collect();

@@ -6,8 +6,9 @@ use std::cell::OnceCell;
 
 use rand_chacha::rand_core::RngCore;
 
+use super::allowed::DRAWS_MAX;
 use super::auto::{self, Choice};
-use super::{Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, grid, random, sobol, tpe};
+use super::{Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, random, sobol, tpe};
 use crate::space::unit;
 use crate::{Assignment, Suggestion};
 
@@ -15,11 +16,16 @@ use crate::{Assignment, Suggestion};
 const RANDOM_SHARE: f64 = 1.0 / 3.0;
 /// How often a place is drawn again in a space with continuous parameters, once every other point is taken.
 const DRAWS: u32 = 256;
+/// Scramblings of Sobol's sequence of which the first allowed point is taken.
+const ROUNDS: u64 = 64;
+/// Free points that are looked at one after the other, where drawing has found none that is allowed.
+const STEPS: u32 = 1_000;
 
 pub(super) fn suggest(sampler: &Sampler, first: u32, count: u32) -> Vec<Suggestion> {
     let mut batch = Batch {
         sampler,
         taken: Ahead::of(&sampler.taken),
+        started: sampler.started,
         points: Vec::new(),
         model: OnceCell::new(),
         evolution: OnceCell::new(),
@@ -43,6 +49,8 @@ pub(super) fn suggest(sampler: &Sampler, first: u32, count: u32) -> Vec<Suggesti
 struct Batch<'a> {
     sampler: &'a Sampler,
     taken: Ahead<'a>,
+    /// Start points that have been tried.
+    started: usize,
     points: Vec<Box<[f64]>>,
     /// The Gaussian process, once it is asked for: it follows from the history, which a batch does not change.
     model: OnceCell<gp::Model<'a>>,
@@ -56,6 +64,7 @@ impl<'a> Batch<'a> {
         if let Some(rank) = sampler.space.rank(point) {
             self.taken.insert(rank);
         }
+        self.started += usize::from(sampler.begins_with(self.started, point));
         if sampler.looks_at_results()
             && let Some(point) = sampler.axes.encode(&sampler.space, point)
         {
@@ -65,28 +74,50 @@ impl<'a> Batch<'a> {
 
     fn suggest(&self, number: u32) -> Suggestion {
         let sampler = self.sampler;
-        if sampler.kind == SamplerKind::Grid {
-            return grid::suggest(&sampler.space, number);
+        if let Some(point) = sampler.start.get(self.started) {
+            return Suggestion::Trial(point.clone());
         }
         if let Some(size) = sampler.space.size()
             && self.taken.count() >= size
         {
-            let reason = format!("each of the space's {size} points has been tried");
+            let reason = self.all_tried(size);
             return Suggestion::Exhausted { reason };
         }
         let point = self.choose(number);
-        Suggestion::Trial(if self.is_new(&point) {
-            point
-        } else {
-            self.free_point(point, number)
-        })
+        if self.is_open(&point) {
+            return Suggestion::Trial(point);
+        }
+        match self.another(&point, number) {
+            Some(point) => Suggestion::Trial(point),
+            None => Suggestion::Exhausted {
+                reason: format!(
+                    "require refuses each of {DRAWS_MAX} points drawn evenly: nothing more to try was found"
+                ),
+            },
+        }
+    }
+
+    fn all_tried(&self, size: u128) -> String {
+        let allowed = &self.sampler.allowed;
+        let points = size - allowed.refused();
+        match self.sampler.kind {
+            _ if allowed.binds() => {
+                format!("each of the {points} points that require allows has been tried")
+            }
+            SamplerKind::Grid => format!("the grid has {size} points and each has been tried"),
+            _ => format!("each of the space's {size} points has been tried"),
+        }
     }
 
     fn choose(&self, number: u32) -> Assignment {
         let sampler = self.sampler;
         match sampler.kind {
             SamplerKind::Random => self.random(number),
-            SamplerKind::Grid | SamplerKind::Sobol => self.spread(number),
+            SamplerKind::Grid => sampler
+                .space
+                .point(self.taken.next_free(0))
+                .unwrap_or_default(),
+            SamplerKind::Sobol => self.spread(number),
             SamplerKind::Tpe | SamplerKind::Gp | SamplerKind::Auto | SamplerKind::Cmaes => {
                 self.learned(number)
             }
@@ -113,7 +144,7 @@ impl<'a> Batch<'a> {
             ahead: &self.points,
             ..shared
         };
-        let is_new = |point: &Assignment| self.is_new(point);
+        let is_new = |point: &Assignment| self.is_open(point);
         match choice {
             Choice::Spread => self.spread(number),
             Choice::Random => self.random(number),
@@ -133,6 +164,11 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Whether that point may be tried and no trial has it.
+    fn is_open(&self, point: &Assignment) -> bool {
+        self.is_new(point) && self.sampler.allowed.allows(point)
+    }
+
     /// Whether no trial has that point; always, where it has no number.
     fn is_new(&self, point: &Assignment) -> bool {
         let rank = self.sampler.space.rank(point);
@@ -141,7 +177,7 @@ impl<'a> Batch<'a> {
 
     fn random(&self, number: u32) -> Assignment {
         let sampler = self.sampler;
-        random::suggest(&sampler.space, sampler.seed, number, |p| self.is_new(p))
+        random::suggest(&sampler.space, sampler.seed, number, |p| self.is_open(p))
     }
 
     /// A place of Sobol's sequence, or a random one where there are more parameters than it has dimensions.
@@ -150,28 +186,67 @@ impl<'a> Batch<'a> {
         if sampler.axes.len() > SOBOL_DIMENSIONS_MAX {
             return self.random(number);
         }
-        sobol::suggest(&sampler.space, sampler.seed, number)
+        let place = |round| sobol::suggest(&sampler.space, sampler.seed, round, number);
+        let first = place(0);
+        if sampler.allowed.allows(&first) {
+            return first;
+        }
+        let mut others = (1..ROUNDS).map(place);
+        let allowed = others.find(|point| sampler.allowed.allows(point));
+        allowed.unwrap_or(first)
     }
 
-    /// The next free point after a taken one, in the space's order, from the start again after the last. Where all
-    /// points with numbers are taken and there are others, one of those, found by drawing.
-    fn free_point(&self, point: Assignment, number: u32) -> Assignment {
+    /// A point that may be tried, in the place of one that may not; `None` where none was found.
+    ///
+    /// For one that is refused, the first of those drawn evenly. For one that is taken, the next free point in the space's order.
+    fn another(&self, point: &Assignment, number: u32) -> Option<Assignment> {
+        let allowed = &self.sampler.allowed;
+        let draws = if allowed.binds() { DRAWS_MAX } else { DRAWS };
+        if !allowed.allows(point) {
+            let drawn = self.draw(number, draws);
+            if self.is_open(&drawn) {
+                return Some(drawn);
+            }
+        }
+        if let Some(free) = self.free_point(point) {
+            return Some(free);
+        }
+        let drawn = self.draw(number, draws);
+        // A continuous space has more, however unlikely it was to draw none.
+        (!allowed.binds() || self.is_open(&drawn)).then_some(drawn)
+    }
+
+    fn draw(&self, number: u32, draws: u32) -> Assignment {
         let sampler = self.sampler;
-        let free = sampler.space.rank(&point).and_then(|rank| {
-            let size = sampler.space.numbered()?;
+        let is_open = |point: &Assignment| self.is_open(point);
+        random::draw(&sampler.space, sampler.seed, number, draws, is_open)
+    }
+
+    /// The next free point after that one in the space's order, from the start again after the last. `None` where all
+    /// points with numbers are taken, or the next ones are refused.
+    fn free_point(&self, point: &Assignment) -> Option<Assignment> {
+        let space = &self.sampler.space;
+        let allowed = &self.sampler.allowed;
+        let mut rank = space.rank(point)?;
+        let size = space.numbered()?;
+        let steps = match allowed.binds() && !allowed.is_listed() {
+            true => STEPS,
+            false => 1,
+        };
+        for _ in 0..steps {
             let next = self.taken.next_free(rank);
             let next = if next < size {
                 next
             } else {
                 self.taken.next_free(0)
             };
-            sampler.space.point(next)
-        });
-        if let Some(free) = free {
-            return free;
+            let free = space.point(next)?;
+            if allowed.allows(&free) {
+                return Some(free);
+            }
+            rank = next + 1;
         }
-        let is_new = |point: &Assignment| self.is_new(point);
-        random::draw(&sampler.space, sampler.seed, number, DRAWS, is_new)
+        None
     }
 }
 

@@ -38,8 +38,10 @@ use members::Members;
 use restart::{Plan, Regime, Restarts};
 use run::Run;
 
-/// How often a trial is drawn when its point is not new, each time from a wider distribution.
-const DRAWS: u32 = 24;
+/// How often a trial is drawn when its point is not new, each time from a distribution that is this share wider.
+const DRAWS: (u32, f64) = (24, 0.25);
+/// The same where requirements may refuse a point, too: most are refused near the border of what they allow.
+const DRAWS_BOUND: (u32, f64) = (96, 1.0 / 32.0);
 
 /// How wide a first run starts that starts late, as a share of the usual width.
 const LATE_WIDTH: f64 = 1.0 / 3.0;
@@ -162,7 +164,7 @@ impl Evolution {
         if let Some(run) = &self.run {
             let layout = Layout::of(known);
             let mut draws = Draws::new(known, run, &layout, number);
-            let drawn = (0..DRAWS).find_map(|attempt| {
+            let drawn = (0..draws.count).find_map(|attempt| {
                 let latent = draws.next(attempt);
                 let same = is_near(known, &latent, point) && decode(known, &latent) == *parameters;
                 same.then_some(latent)
@@ -207,7 +209,7 @@ pub(super) fn suggest(
     let layout = Layout::of(known);
     let mut draws = Draws::new(known, run, &layout, number);
     let mut taken = None;
-    for attempt in 0..DRAWS {
+    for attempt in 0..draws.count {
         let point = decode(known, &draws.next(attempt));
         if !is_new(&point) {
             taken = Some(point);
@@ -223,15 +225,21 @@ struct Draws<'a> {
     run: &'a Run,
     layout: &'a Layout,
     axes: &'a Axes,
+    /// How many there are at most, and how much wider each is drawn.
+    count: u32,
+    step: f64,
     stream: ChaCha8Rng,
 }
 
 impl<'a> Draws<'a> {
     fn new(known: &Known<'a>, run: &'a Run, layout: &'a Layout, number: u32) -> Draws<'a> {
+        let (count, step) = if known.is_bound { DRAWS_BOUND } else { DRAWS };
         Draws {
             run,
             layout,
             axes: known.axes,
+            count,
+            step,
             stream: stream(b"bonfire:cma-es:1", known.seed, u64::from(number)),
         }
     }
@@ -241,7 +249,7 @@ impl<'a> Draws<'a> {
         let mut latent = vec![0.0; self.axes.len()];
         let stream = &mut self.stream;
         let normal: Vec<f64> = self.layout.ordered.iter().map(|_| normal(stream)).collect();
-        let widen = 1.0 + 0.25 * f64::from(attempt);
+        let widen = 1.0 + self.step * f64::from(attempt);
         let places = self.run.place(&normal, widen);
         for (place, i) in places.into_iter().zip(&self.layout.ordered) {
             latent[*i] = place;

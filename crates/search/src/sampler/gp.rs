@@ -45,7 +45,7 @@ impl<'a> Model<'a> {
     /// At least one trial has a value.
     pub(super) fn new(known: &Known<'a>) -> Model<'a> {
         let told = select(known);
-        let losses: Vec<Option<f64>> = told.iter().map(|told| told.loss).collect();
+        let losses = with_penalties(&told);
         let values = output::warp(&losses);
         let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
         let chosen = spread(points.len());
@@ -74,6 +74,30 @@ pub(super) fn suggest(
     acquire::search(known, model, &posterior, &running, number, is_new)
 }
 
+/// A loss for each trial but the failed ones. One that breaks a requirement is as bad as the worst that does not, and worse
+/// by its place among those that do, over the spread of the others.
+///
+/// Source: Deb 2000, An efficient constraint handling method for genetic algorithms, equation 4 (the worst feasible value
+/// plus the violation), <https://doi.org/10.1016/S0045-7825(99)00389-8>; by places, since metrics have scales of their own.
+fn with_penalties(told: &[Told<'_>]) -> Vec<Option<f64>> {
+    let losses = || told.iter().filter_map(|told| told.loss);
+    let best = losses().fold(f64::INFINITY, f64::min);
+    let worst = losses().fold(f64::NEG_INFINITY, f64::max);
+    let (worst, spread) = match worst - best {
+        _ if !worst.is_finite() => (0.0, 1.0),
+        spread if spread > 0.0 && spread.is_finite() => (worst, spread),
+        _ => (worst, worst.abs().max(1.0)),
+    };
+    let mut violations: Vec<f64> = told.iter().filter_map(|told| told.violation).collect();
+    violations.sort_by(f64::total_cmp);
+    let penalty = |violation: f64| {
+        let place = violations.partition_point(|other| *other < violation) + 1;
+        (worst + spread * (place as f64 / violations.len() as f64)).min(f64::MAX)
+    };
+    let loss = |told: &Told<'_>| told.loss.or(told.violation.map(penalty));
+    told.iter().map(loss).collect()
+}
+
 /// The trials to look at, best first.
 fn select<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
     if known.history.compared() <= TOLD_MAX {
@@ -86,7 +110,15 @@ fn select<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
     let newest = known.history.newest_compared(known.goal).filter(is_other);
     let mut newest: Vec<Told<'a>> = newest.take(TOLD_MAX - TOLD_MAX / 2).collect();
     let loss = |told: &Told<'_>| told.loss.unwrap_or(f64::INFINITY);
-    newest.sort_by(|a, b| loss(a).total_cmp(&loss(b)).then(a.number.cmp(&b.number)));
+    let violation = |told: &Told<'_>| match told.loss {
+        Some(_) => -1.0,
+        None => told.violation.unwrap_or(f64::INFINITY),
+    };
+    newest.sort_by(|a, b| {
+        let by_loss = loss(a).total_cmp(&loss(b));
+        let by_violation = violation(a).total_cmp(&violation(b));
+        by_loss.then(by_violation).then(a.number.cmp(&b.number))
+    });
     chosen.extend(newest);
     chosen
 }
@@ -114,5 +146,42 @@ mod tests {
             assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
             assert!(chosen.iter().all(|place| *place < count));
         }
+    }
+
+    #[track_caller]
+    fn check(told: &[(Option<f64>, Option<f64>)], expected: &[Option<f64>]) {
+        let told = told.iter().map(|(loss, violation)| Told {
+            number: 0,
+            point: &[],
+            loss: *loss,
+            violation: *violation,
+        });
+        let told: Vec<Told<'_>> = told.collect();
+        assert_eq!(with_penalties(&told), expected);
+    }
+
+    #[test]
+    fn what_breaks_a_requirement_is_worse_than_all_that_does_not() {
+        let (good, broken) = (|loss| (Some(loss), None), |by| (None, Some(by)));
+        let failed = (None, None);
+        let told = [
+            good(1.0),
+            good(5.0),
+            broken(0.1),
+            broken(9.0),
+            broken(0.1),
+            failed,
+        ];
+        let found = [1.0, 5.0, 5.0 + 4.0 / 3.0, 9.0, 5.0 + 4.0 / 3.0].map(Some);
+        check(&told, &[&found[..], &[None]].concat());
+        check(
+            &[broken(3.0), broken(1.0), failed],
+            &[Some(1.0), Some(0.5), None],
+        );
+        check(&[good(2.0), broken(1.0)], &[Some(2.0), Some(4.0)]);
+        check(
+            &[good(-f64::MAX), good(f64::MAX), broken(1.0)],
+            &[Some(-f64::MAX), Some(f64::MAX), Some(f64::MAX)],
+        );
     }
 }

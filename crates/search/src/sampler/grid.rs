@@ -1,7 +1,7 @@
 //! Grid search: every point of a finite space, in the space's order, once.
 
 use super::{GRID_MAX, SamplerError};
-use crate::{Space, Suggestion};
+use crate::Space;
 
 pub(super) fn check(space: &Space) -> Result<(), SamplerError> {
     match space.size() {
@@ -18,16 +18,5 @@ pub(super) fn check(space: &Space) -> Result<(), SamplerError> {
             max: GRID_MAX,
         }),
         Some(_) => Ok(()),
-    }
-}
-
-pub(super) fn suggest(space: &Space, number: u32) -> Suggestion {
-    match space.point(u128::from(number)) {
-        Some(point) => Suggestion::Trial(point),
-        None => {
-            let size = space.size().unwrap_or(0);
-            let reason = format!("the grid has {size} points and each has been tried");
-            Suggestion::Exhausted { reason }
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::levels::Levels;
+use crate::goal::rank_of_violation;
 use crate::{Ending, Goal};
 
 /// One trial as models see it.
@@ -15,6 +16,8 @@ struct Trial {
     point: Box<[f64]>,
     /// Training behind the last finite value, and the best finite value.
     seen: Option<(u64, f64)>,
+    /// The least violation of a requirement at an evaluation.
+    broken: Option<f64>,
     ending: Option<Ending>,
     /// The best value up to each level that it has passed.
     at_levels: Vec<f64>,
@@ -36,6 +39,8 @@ enum Class {
     Complete,
     /// Has a value: pruned, paused, running or cancelled.
     Partial,
+    /// Has values, and breaks a requirement with each.
+    Broken,
     Failed,
 }
 
@@ -46,27 +51,30 @@ pub(super) struct Told<'a> {
     pub(super) point: &'a [f64],
     /// The best finite value, up to where trials are compared; smaller is better whatever the goal.
     pub(super) loss: Option<f64>,
+    /// By how much it breaks requirements, where it has no value for that.
+    pub(super) violation: Option<f64>,
 }
 
-/// Where failed trials begin.
-const FAILED: Standing = Standing {
-    class: Class::Failed,
-    at: Reverse(0),
+/// Where trials begin that break a requirement; the failed ones come behind them.
+const BROKEN: Standing = Standing {
+    class: Class::Broken,
+    at: Reverse(u64::MAX),
     value: 0,
 };
 
 /// The trials by number, and those that say something in order.
 ///
 /// A trial's value is the best finite one it reported; a value that is not finite is as if it had not come. Trials compare as in
-/// Optuna: complete ones by value, then the others with a value by how far they trained and then by value, then failed
-/// ones. Under a scheduler with rungs they compare on one of them alone, see `levels`; those that have not got there
+/// Optuna: complete ones by value, then the others with a value by how far they trained and then by value, then those that
+/// break a requirement by their violation (Deb 2000), then failed ones. A value that breaks one counts for that alone. Under a scheduler with rungs they compare on one of them alone, see `levels`; those that have not got there
 /// say nothing but that they have not. One takes about 100 bytes, 8 a parameter and 25 a rung.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct History {
     trials: BTreeMap<u32, Trial>,
     ranked: BTreeSet<(Standing, u32)>,
-    /// How many of those failed.
+    /// How many of those failed, and how many break a requirement.
     failed: usize,
+    broken: usize,
     /// Trials without a value that have not ended.
     pending: BTreeSet<u32>,
     levels: Levels,
@@ -89,6 +97,7 @@ impl History {
         let trial = Trial {
             point,
             seen: None,
+            broken: None,
             ending: None,
             at_levels: Vec::new(),
         };
@@ -114,6 +123,21 @@ impl History {
         });
     }
 
+    /// A value came in that breaks a requirement. `before`: those before it do, too.
+    pub(super) fn violate(&mut self, goal: Goal, number: u32, violation: f64, before: bool) {
+        if violation.is_nan() {
+            return;
+        }
+        self.change(goal, number, |trial| {
+            let least = trial.broken.map_or(violation, |least| least.min(violation));
+            trial.broken = Some(least);
+            if before {
+                trial.seen = None;
+                trial.at_levels.clear();
+            }
+        });
+    }
+
     pub(super) fn end(&mut self, goal: Goal, number: u32, ending: Ending) {
         self.change(goal, number, |trial| trial.ending = Some(ending));
     }
@@ -126,6 +150,7 @@ impl History {
             self.ranked.remove(&(standing, number));
             match standing.class {
                 Class::Failed => self.failed -= 1,
+                Class::Broken => self.broken -= 1,
                 _ => self.levels.remove(goal, number, &trial.at_levels),
             }
         }
@@ -134,10 +159,11 @@ impl History {
             self.ranked.insert((standing, number));
             match standing.class {
                 Class::Failed => self.failed += 1,
+                Class::Broken => self.broken += 1,
                 _ => self.levels.insert(goal, number, &trial.at_levels),
             }
         }
-        if trial.seen.is_none() && trial.ending.is_none() {
+        if trial.seen.is_none() && trial.broken.is_none() && trial.ending.is_none() {
             self.pending.insert(number);
         } else {
             self.pending.remove(&number);
@@ -149,7 +175,7 @@ impl History {
         self.ranked.len()
     }
 
-    /// How many trials have a value.
+    /// How many trials have a value, if only one that breaks a requirement.
     pub(super) fn valued(&self) -> usize {
         self.ranked.len() - self.failed
     }
@@ -174,16 +200,16 @@ impl History {
     /// How many trials [`History::best`] gives.
     pub(super) fn compared(&self) -> usize {
         match self.level() {
-            Some(level) => self.levels.count(level) + self.failed,
+            Some(level) => self.levels.count(level) + self.broken + self.failed,
             None => self.told(),
         }
     }
 
-    /// Those that compare, best first, and the failed ones.
+    /// Those that compare, best first, then those that break a requirement, then the failed ones.
     pub(super) fn best(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
         let level = self.level();
         let from = match level {
-            Some(_) => (FAILED, 0),
+            Some(_) => (BROKEN, 0),
             None => (Standing::BEST, 0),
         };
         let there = level
@@ -222,7 +248,7 @@ impl History {
         self.trials.contains_key(&number)
     }
 
-    /// As [`History::tell`], with the value up to a level; `None` for a trial that has not got there and not failed.
+    /// As [`History::tell`], with the value up to a level; `None` for a trial that has a value and has not got there.
     fn tell_at(&self, goal: Goal, number: u32, level: Option<usize>) -> Option<Told<'_>> {
         let told = self.tell(goal, number)?;
         let (Some(level), Some(_)) = (level, told.loss) else {
@@ -241,6 +267,7 @@ impl History {
             number,
             point: &trial.point,
             loss: value.map(|(_, value)| goal.loss(value)),
+            violation: trial.broken.filter(|_| class == Class::Broken),
         })
     }
 }
@@ -252,15 +279,23 @@ impl Standing {
         at: Reverse(u64::MAX),
         value: 0,
     };
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.class == Class::Failed
+    }
 }
 
 impl Trial {
     fn standing(&self, goal: Goal) -> Option<Standing> {
         let (class, at, value) = match (self.ending, self.seen) {
-            (Some(Ending::Failed), _) | (Some(Ending::Completed), None) => (Class::Failed, 0, 0),
+            (Some(Ending::Failed), _) => (Class::Failed, 0, 0),
             (Some(Ending::Completed), Some((_, value))) => (Class::Complete, 0, goal.rank(value)),
             (_, Some((at, value))) => (Class::Partial, at, goal.rank(value)),
-            (_, None) => return None,
+            (ending, None) => match self.broken {
+                Some(violation) => (Class::Broken, 0, rank_of_violation(violation)),
+                None if ending == Some(Ending::Completed) => (Class::Failed, 0, 0),
+                None => return None,
+            },
         };
         Some(Standing {
             class,
@@ -271,199 +306,4 @@ impl Trial {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Goal::{Maximize, Minimize};
-
-    #[derive(Clone, Copy)]
-    enum Fact {
-        Seen(u64, f64),
-        End(Ending),
-    }
-    use Fact::{End, Seen};
-
-    /// Trial i is told the facts of row i.
-    fn tell(history: &mut History, goal: Goal, facts: &[&[Fact]]) {
-        for (number, _) in (0..).zip(facts) {
-            history.create(number, Box::new([f64::from(number)]));
-        }
-        for (number, facts) in (0..).zip(facts) {
-            for fact in *facts {
-                match fact {
-                    Seen(at, value) => history.observe(goal, number, *at, *value),
-                    End(ending) => history.end(goal, number, *ending),
-                }
-            }
-        }
-    }
-
-    /// Trial i is told the facts of row i. Expected: numbers and losses best first, then the pending ones, newest first.
-    #[track_caller]
-    fn check(
-        goal: Goal,
-        facts: &[&[Fact]],
-        expected: &[(u32, Option<f64>)],
-        expected_pending: &[f64],
-    ) {
-        let mut history = History::default();
-        tell(&mut history, goal, facts);
-        let best: Vec<_> = history.best(goal).map(|t| (t.number, t.loss)).collect();
-        assert_eq!(best, expected);
-        let mut newest: Vec<u32> = expected.iter().map(|(number, _)| *number).collect();
-        newest.sort_unstable_by(|a, b| b.cmp(a));
-        let found: Vec<u32> = history.newest(goal).map(|t| t.number).collect();
-        assert_eq!(found, newest);
-        let pending: Vec<f64> = history.pending().map(|point| point[0]).collect();
-        assert_eq!(pending, expected_pending);
-        assert_eq!(history.told(), expected.len());
-        let valued = expected.iter().filter(|(_, loss)| loss.is_some()).count();
-        assert_eq!(history.valued(), valued);
-    }
-
-    const DONE: Fact = End(Ending::Completed);
-    const PRUNED: Fact = End(Ending::Pruned);
-    const FAILED: Fact = End(Ending::Failed);
-    const CANCELLED: Fact = End(Ending::Cancelled);
-
-    #[test]
-    fn complete_trials_come_first_then_the_longer_trained_then_the_failed() {
-        check(
-            Minimize,
-            &[
-                &[Seen(1, 5.0), PRUNED],
-                &[Seen(9, 7.0), DONE],
-                &[Seen(3, 9.0), PRUNED],
-                &[Seen(9, 6.0), DONE],
-                &[Seen(2, 0.0), FAILED],
-                &[Seen(3, 8.0)],
-                &[],
-                &[FAILED],
-                &[CANCELLED],
-                &[Seen(1, 1.0), CANCELLED],
-                &[],
-            ],
-            &[
-                (3, Some(6.0)),
-                (1, Some(7.0)),
-                (5, Some(8.0)),
-                (2, Some(9.0)),
-                (9, Some(1.0)),
-                (0, Some(5.0)),
-                (4, None),
-                (7, None),
-            ],
-            &[10.0, 6.0],
-        );
-    }
-
-    #[test]
-    fn the_best_value_counts_and_losses_are_smaller_the_better() {
-        check(
-            Maximize,
-            &[
-                &[Seen(1, 0.5), Seen(2, 0.9), Seen(3, 0.7), DONE],
-                &[Seen(1, 0.8), DONE],
-                &[Seen(1, 0.9), DONE],
-            ],
-            &[(0, Some(-0.9)), (2, Some(-0.9)), (1, Some(-0.8))],
-            &[],
-        );
-    }
-
-    #[test]
-    fn values_that_are_not_finite_did_not_come() {
-        check(
-            Minimize,
-            &[
-                &[Seen(1, f64::NEG_INFINITY), DONE],
-                &[Seen(1, f64::NAN)],
-                &[Seen(1, 2.0), Seen(2, f64::NAN), Seen(3, f64::INFINITY)],
-                &[Seen(2, 3.0)],
-            ],
-            &[(3, Some(3.0)), (2, Some(2.0)), (0, None)],
-            &[1.0],
-        );
-    }
-
-    #[test]
-    fn a_trial_that_is_opened_again_is_what_it_ends_as() {
-        check(
-            Minimize,
-            &[
-                &[Seen(1, 4.0), FAILED, Seen(2, 3.0), DONE],
-                &[CANCELLED, Seen(1, 2.0), DONE],
-            ],
-            &[(1, Some(2.0)), (0, Some(3.0))],
-            &[],
-        );
-    }
-
-    /// Rungs after 1, 3 and 9 units; one dimension, so four trials are enough. Numbers and losses best first, then the
-    /// numbers of those that compare, newest first.
-    #[track_caller]
-    fn check_on_rungs(facts: &[&[Fact]], expected: &[(u32, Option<f64>)]) {
-        let mut history = History::with_rungs(&[1, 3, 9]);
-        tell(&mut history, Minimize, facts);
-        let best: Vec<_> = history.best(Minimize).map(|t| (t.number, t.loss)).collect();
-        assert_eq!(best, expected);
-        assert_eq!(history.compared(), expected.len());
-        let mut newest = expected.to_vec();
-        newest.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-        let found = history.newest_compared(Minimize);
-        let found: Vec<_> = found.map(|t| (t.number, t.loss)).collect();
-        assert_eq!(found, newest);
-    }
-
-    #[test]
-    fn under_rungs_trials_compare_on_the_highest_that_four_have_got_to() {
-        let rows: [&[Fact]; 8] = [
-            &[Seen(1, 5.0), Seen(3, 2.0), Seen(9, 0.5), DONE],
-            &[Seen(1, 6.0), Seen(2, 3.0), Seen(3, 4.0), PRUNED],
-            &[Seen(1, 1.0)],
-            &[Seen(1, 7.0), Seen(4, 1.5)],
-            &[Seen(2, 0.1), FAILED],
-            &[],
-            &[Seen(1, f64::NAN), Seen(2, 9.0)],
-            &[Seen(1, 3.0), Seen(3, 2.5), CANCELLED],
-        ];
-        // Its value at 3 and not the one at 9; 3.0 is the best up to 3.
-        let at_3 = [
-            (3, Some(1.5)),
-            (0, Some(2.0)),
-            (7, Some(2.5)),
-            (1, Some(3.0)),
-            (4, None),
-        ];
-        check_on_rungs(&rows, &at_3);
-        // Without the last, three are left at 3: all compare at 1.
-        let at_1 = [
-            (2, Some(1.0)),
-            (0, Some(5.0)),
-            (1, Some(6.0)),
-            (3, Some(7.0)),
-            (6, Some(9.0)),
-            (4, None),
-        ];
-        check_on_rungs(&rows[..7], &at_1);
-    }
-
-    #[test]
-    fn a_trial_that_fails_leaves_its_rungs_and_comes_back_when_it_goes_on() {
-        check_on_rungs(
-            &[&[Seen(1, 2.0), FAILED, Seen(3, 1.0), PRUNED]],
-            &[(0, Some(2.0))],
-        );
-        check_on_rungs(&[&[Seen(1, 2.0), Seen(1, 1.0), FAILED]], &[(0, None)]);
-    }
-
-    #[test]
-    fn strangers_and_second_creations_change_nothing() {
-        let mut history = History::default();
-        history.create(7, Box::new([0.5]));
-        let before = history.clone();
-        history.create(7, Box::new([0.9]));
-        history.observe(Minimize, 8, 1, 1.0);
-        history.end(Minimize, u32::MAX, Ending::Failed);
-        assert_eq!(history, before);
-    }
-}
+mod tests;

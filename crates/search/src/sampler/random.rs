@@ -28,13 +28,25 @@ pub(super) fn draw(
     draws: u32,
     is_new: impl Fn(&Assignment) -> bool,
 ) -> Assignment {
+    draw_around(space, &Assignment::new(), seed, number, draws, is_new)
+}
+
+/// As [`draw`], where some parameters are given.
+pub(super) fn draw_around(
+    space: &Space,
+    given: &Assignment,
+    seed: u64,
+    number: u32,
+    draws: u32,
+    is_new: impl Fn(&Assignment) -> bool,
+) -> Assignment {
     let mut stream = stream(b"bonfire:random:1", seed, u64::from(number));
-    let mut point = space.place(|_| stream.next_u64());
+    let mut point = space.place_around(given, |_| stream.next_u64());
     for _ in 1..draws {
         if is_new(&point) {
             break;
         }
-        point = space.place(|_| stream.next_u64());
+        point = space.place_around(given, |_| stream.next_u64());
     }
     point
 }

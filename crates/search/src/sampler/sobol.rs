@@ -15,9 +15,23 @@ use crate::{Assignment, Space};
 /// Bits of the sequence itself, as many as trials can be numbered. Below them the scrambling goes on at random.
 pub(super) const BITS: u32 = 32;
 
-pub(super) fn suggest(space: &Space, seed: u64, number: u32) -> Assignment {
-    let mut keys = stream(b"bonfire:sobol:01", seed, 0);
-    space.place(|dimension| scramble(coordinate(dimension, number), keys.next_u64()))
+/// `round`: another scrambling each.
+pub(super) fn suggest(space: &Space, seed: u64, round: u64, number: u32) -> Assignment {
+    around(space, &Assignment::new(), seed, round, number)
+}
+
+/// As [`suggest`], where some parameters are given.
+pub(super) fn around(
+    space: &Space,
+    given: &Assignment,
+    seed: u64,
+    round: u64,
+    number: u32,
+) -> Assignment {
+    let mut keys = stream(b"bonfire:sobol:01", seed, round);
+    space.place_around(given, |dimension| {
+        scramble(coordinate(dimension, number), keys.next_u64())
+    })
 }
 
 /// The unscrambled coordinate, as a multiple of 2^-32.

@@ -26,8 +26,9 @@ const BAD_MAX: usize = 256;
 const RUNNING_MAX: usize = 128;
 /// Points drawn, of which the best is taken.
 const CANDIDATES: usize = 48;
-/// How often candidates are drawn where no candidate is new.
+/// How often candidates are drawn where no candidate is new, and where requirements may refuse most of them.
 const ROUNDS: usize = 4;
+const ROUNDS_BOUND: usize = 16;
 const GOOD: Width = Width {
     scale: 0.15,
     steps_max: 100.0,
@@ -58,7 +59,8 @@ pub(super) fn suggest(
     let unlikely = Parzen::new(known.axes, bad, weights, &absent, BAD);
     let mut scratch = Vec::new();
     let mut best: Option<(bool, f64, Assignment)> = None;
-    for _ in 0..ROUNDS {
+    let rounds = if known.is_bound { ROUNDS_BOUND } else { ROUNDS };
+    for _ in 0..rounds {
         for _ in 0..CANDIDATES {
             let (point, coordinates) = draw(known, &likely, &mut stream);
             let score = likely.log_density(&coordinates, &mut scratch)
@@ -78,12 +80,12 @@ pub(super) fn suggest(
     best.map(|(_, _, point)| point).unwrap_or_default()
 }
 
-/// The best trials, best first; a failed one is never good.
+/// The best trials, best first; a failed one is never good, and one that breaks a requirement only while too few do not.
 fn good<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
     let compared = known.history.compared();
     let count = libm::ceil(GOOD_SHARE * compared as f64) as usize;
     let best = known.history.best(known.goal);
-    let valued = best.take_while(|told| told.loss.is_some());
+    let valued = best.take_while(|told| told.loss.is_some() || told.violation.is_some());
     valued.take(count.clamp(1, GOOD_MAX)).collect()
 }
 

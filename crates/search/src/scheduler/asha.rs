@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rung::{Entry, Rung};
 use super::{Promotion, RungPlan, Verdict};
+use crate::goal::rank_of_violation;
 use crate::{Event, Goal};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +87,15 @@ impl Asha {
                 self.trials.entry(*number).or_default();
                 Verdict::Continue
             }
-            Event::Observed { number, at, value } => self.take_value(*number, *at, *value),
+            Event::Observed { number, at, value } => {
+                self.take_value(*number, *at, self.goal.rank(*value))
+            }
+            Event::Violated {
+                number,
+                at,
+                violation,
+                ..
+            } => self.take_value(*number, *at, rank_of_violation(*violation)),
             Event::Ended { number, .. } => {
                 let track = self.trials.entry(*number).or_default();
                 track.ended = true;
@@ -150,7 +159,7 @@ impl Asha {
 
     /// The first value at or past the trial's target closes the rung for it, with its best value up to and including
     /// that one.
-    fn take_value(&mut self, number: u32, at: u64, value: f64) -> Verdict {
+    fn take_value(&mut self, number: u32, at: u64, rank: u64) -> Verdict {
         let top = self.targets.len() - 1;
         let track = self.trials.entry(number).or_default();
         let target = self.targets[track.rung];
@@ -168,7 +177,7 @@ impl Asha {
             return Verdict::Continue;
         }
         track.last = Some(at);
-        track.best = track.best.min(self.goal.rank(value));
+        track.best = track.best.min(rank);
         if at < target {
             return Verdict::Continue;
         }

@@ -76,7 +76,8 @@ impl Hyperband {
         let number = match event {
             Event::Created { number, .. }
             | Event::Observed { number, .. }
-            | Event::Ended { number, .. } => *number,
+            | Event::Ended { number, .. }
+            | Event::Violated { number, .. } => *number,
         };
         self.of_mut(number).observe(event)
     }

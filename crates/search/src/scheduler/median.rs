@@ -62,6 +62,7 @@ impl Median {
                 self.end(*number, *ending);
                 Verdict::Continue
             }
+            Event::Violated { .. } => Verdict::Continue, // comes as no number
         }
     }
 

@@ -64,14 +64,22 @@ impl Pasha {
 
     pub(super) fn observe(&mut self, event: &Event) -> Verdict {
         let rung = match event {
-            Event::Observed { number, .. } => self.asha.rung_of(*number),
+            Event::Observed { number, .. } | Event::Violated { number, .. } => {
+                self.asha.rung_of(*number)
+            }
             _ => None,
         };
         let waited = rung.is_some_and(|(_, waits)| waits);
         let verdict = self.asha.observe(event);
-        match event {
-            Event::Observed { number, at, value } if !self.is_grown() => {
-                self.remember(*number, *at, *value);
+        let seen = match event {
+            Event::Observed { number, at, value } => Some((number, at, *value)),
+            // As if it were no number.
+            Event::Violated { number, at, .. } => Some((number, at, f64::NAN)),
+            _ => None,
+        };
+        match (event, seen) {
+            (_, Some((number, at, value))) if !self.is_grown() => {
+                self.remember(*number, *at, value);
                 let rung = self.asha.rung_of(*number);
                 if let Some((rung, true)) = rung
                     && !waited
@@ -80,7 +88,7 @@ impl Pasha {
                 }
             }
             // What it reached still counts, as in ASHA.
-            Event::Ended { number, .. } => {
+            (Event::Ended { number, .. }, _) => {
                 if let Some(track) = self.trials.get_mut(number) {
                     track.curve = Vec::new();
                 }

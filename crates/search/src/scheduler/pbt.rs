@@ -14,6 +14,7 @@ use rand_chacha::rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::{Exploit, Promotion, RungPlan, Turn, Verdict};
+use crate::goal::rank_of_violation;
 use crate::sampler::stream;
 use crate::{Ending, Event, Goal};
 
@@ -89,7 +90,15 @@ impl Pbt {
                 self.members.entry(*number).or_insert(first);
                 Verdict::Continue
             }
-            Event::Observed { number, at, value } => self.take_value(*number, *at, *value),
+            Event::Observed { number, at, value } => {
+                self.take_value(*number, *at, self.goal.rank(*value))
+            }
+            Event::Violated {
+                number,
+                at,
+                violation,
+                ..
+            } => self.take_value(*number, *at, rank_of_violation(*violation)),
             Event::Ended { number, ending } => {
                 self.end(*number, *ending);
                 Verdict::Continue
@@ -97,13 +106,12 @@ impl Pbt {
         }
     }
 
-    fn take_value(&mut self, number: u32, at: u64, value: f64) -> Verdict {
+    fn take_value(&mut self, number: u32, at: u64, rank: u64) -> Verdict {
         let Some(member) = self.members.get_mut(&number).filter(|m| m.is_live()) else {
             return Verdict::Continue;
         };
         let is_new = member.last.is_none_or(|last| at > last.at);
         if is_new && member.phase == Phase::Trains {
-            let rank = self.goal.rank(value);
             member.last = Some(Worth { at, rank });
         }
         match at >= member.until && member.until < self.budget {

@@ -63,6 +63,7 @@ impl Plateau {
                 };
                 self.trials.insert(*number, ended);
             }
+            Event::Violated { .. } => {} // comes as no number
         }
         Verdict::Continue
     }

@@ -63,6 +63,7 @@ impl Wilcoxon {
             }
             Event::Observed { number, at, value } => return self.take_value(*number, *at, *value),
             Event::Ended { number, ending } => self.end(*number, *ending),
+            Event::Violated { .. } => {} // comes as no number
         }
         Verdict::Continue
     }

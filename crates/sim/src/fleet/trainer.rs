@@ -1,5 +1,7 @@
 //! How a trial trains: it takes the time its row says, and reports the values its row says.
 
+use std::collections::BTreeMap;
+
 use bonfire_domain::checkpoint::Checkpoint;
 use bonfire_domain::fault::{AttemptEnd, Failure};
 use bonfire_domain::order::StartOrder;
@@ -164,6 +166,13 @@ impl Trainer {
         Some(self.table.value(&run.row, run.exponent, unit, self.units))
     }
 
+    /// What the search may require something of: the row says it for the whole of training.
+    fn metrics(&self, run: &Run, value: f64) -> BTreeMap<String, f64> {
+        let mut metrics = run.row.metrics.clone();
+        metrics.insert(self.spec.objective.metric.clone(), value);
+        metrics
+    }
+
     /// A run reached the unit it went to: what its executor says, and whether it goes on.
     pub fn reach(
         &self,
@@ -196,6 +205,7 @@ impl Trainer {
                 step: unit,
                 epoch: unit,
                 value,
+                metrics: self.metrics(run, value),
             });
         }
         run.at = run.next;

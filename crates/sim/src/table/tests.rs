@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use bonfire_search::{Condition, Parameter, Range};
+use bonfire_search::{Condition, Goal, Parameter, Range, Requirement, Requirements, SamplerKind};
 
 use super::curve::{exponent, median};
 use super::*;
@@ -25,6 +25,15 @@ fn choice(name: &str, values: &[Value]) -> Parameter {
         },
         when: vec![],
     }
+}
+
+fn table_of(
+    columns: &[Column],
+    names: &Columns,
+    space: &Space,
+) -> Result<Table, Vec<TableProblem>> {
+    let sampler = Sampler::new(SamplerKind::Auto, space.clone(), Goal::Minimize, 1);
+    Table::new(columns, names, &Required::new(), &sampler.unwrap())
 }
 
 fn names() -> Columns {
@@ -78,7 +87,7 @@ fn cell<'a>(columns: &'a mut [Column], name: &str, row: usize) -> &'a mut Cell {
 fn check(change: impl FnOnce(&mut Vec<Column>), names: &Columns, space: &Space, expected: &[&str]) {
     let mut columns = columns();
     change(&mut columns);
-    let found = Table::new(&columns, names, space);
+    let found = table_of(&columns, names, space);
     let found: Vec<String> = match found {
         Ok(_) => vec![],
         Err(problems) => problems.iter().map(ToString::to_string).collect(),
@@ -88,7 +97,7 @@ fn check(change: impl FnOnce(&mut Vec<Column>), names: &Columns, space: &Space, 
 
 #[test]
 fn numbers_match_by_value_and_texts_exactly() {
-    let table = Table::new(&columns(), &names(), &space()).unwrap();
+    let table = table_of(&columns(), &names(), &space()).unwrap();
     let of = |depth: Value, kind: &str| {
         let kind = Value::Text(kind.into());
         let point = Assignment::from([("depth".into(), depth), ("kind".into(), kind)]);
@@ -112,7 +121,7 @@ fn small_numbers_are_numbers() {
         ("metric".into(), vec![real(1.0), real(2.0)]),
         ("train_time".into(), vec![real(1.0), real(2.0)]),
     ];
-    let table = Table::new(&columns, &names(), &space).unwrap();
+    let table = table_of(&columns, &names(), &space).unwrap();
     let point = Assignment::from([("alpha".into(), Value::Real(1e-8))]);
     assert_eq!(table.row(&point).map(|r| r.metric), Some(2.0));
 }
@@ -239,19 +248,51 @@ fn an_absent_parameter_is_null() {
             ("train_time".into(), vec![int(1), int(2), int(3)]),
         ]
     };
-    let table = Table::new(&columns(Cell::Null), &names(), &space).unwrap();
+    let table = table_of(&columns(Cell::Null), &names(), &space).unwrap();
     let adam = Assignment::from([("kind".into(), Value::Text("adam".into()))]);
     assert_eq!(table.row(&adam).map(|r| r.metric), Some(1.0));
-    let refused = Table::new(&columns(real(0.9)), &names(), &space).unwrap_err();
+    let refused = table_of(&columns(real(0.9)), &names(), &space).unwrap_err();
     assert_eq!(
         refused[0].to_string(),
         "1 of the space's 3 configurations have no row, the first is kind=adam"
     );
 }
 
+/// What a search may not try needs no row, and a row of it says nothing.
+#[test]
+fn only_what_is_allowed_needs_a_row() {
+    let values = [1, 2].map(Value::Int);
+    let space = Space::new(vec![choice("a", &values), choice("b", &values)]).unwrap();
+    let all = [(1, 1, 4), (2, 1, 5), (2, 2, 6), (1, 2, 9)];
+    let of = |rows: usize, text: &str| {
+        let column = |cell: fn(&(i64, i64, i64)) -> i64| {
+            all[..rows]
+                .iter()
+                .map(|row| int(cell(row)))
+                .collect::<Vec<Cell>>()
+        };
+        let columns: Vec<Column> = vec![
+            ("a".into(), column(|row| row.0)),
+            ("b".into(), column(|row| row.1)),
+            ("metric".into(), column(|row| row.2)),
+            ("train_time".into(), column(|_| 1)),
+        ];
+        let sampler = Sampler::new(SamplerKind::Auto, space.clone(), Goal::Minimize, 1).unwrap();
+        let require = Requirements::new(vec![Requirement::parse(text).unwrap()]);
+        let sampler = sampler.requiring(require).unwrap();
+        Table::new(&columns, &names(), &Required::new(), &sampler)
+    };
+    assert_eq!(of(3, "a >= b").unwrap().median, 5.0);
+    assert_eq!(of(4, "a >= b").unwrap().median, 5.0);
+    assert_eq!(
+        of(2, "a >= b").unwrap_err()[0].to_string(),
+        "1 of the space's 3 configurations have no row, the first is a=2 b=2"
+    );
+}
+
 #[track_caller]
 fn check_value(row: &Row, exponent: f64, unit: u64, units: u64, expected: f64) {
-    let table = Table::new(&columns(), &names(), &space()).unwrap();
+    let table = table_of(&columns(), &names(), &space()).unwrap();
     let found = table.value(row, exponent, unit, units);
     assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
 }
@@ -261,6 +302,7 @@ fn row(metric: f64, curve: Option<&[f64]>) -> Row {
         metric,
         cost_ms: 1,
         curve: curve.map(<[f64]>::to_vec),
+        metrics: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The search: objective, sampler, scheduler, limits. The parameters themselves are read by `space`.
 
+use bonfire_search::{Assignment, REQUIREMENTS_MAX, Requirement, Requirements, Value};
+
 use super::super::field::Field;
 use super::super::shape::{Datum, Shape};
 use super::super::{Goal, Millis, SamplerKind, SearchSpec, Spec};
@@ -135,7 +137,67 @@ pub(in super::super) const REST: &[Field] = &[
         |_| Datum::Absent,
         |_, _| {},
     ),
-    Field::later("search.require"),
-    Field::later("search.start"),
+    Field::new(
+        "search.require",
+        Shape::List {
+            of: &Shape::Text,
+            min: 1,
+            max: REQUIREMENTS_MAX,
+        },
+        "expressions over parameters that every trial holds to, such as model.hidden[0] >= model.hidden[1]",
+        |s| {
+            of(s, |search| match search.require.all() {
+                [] => Datum::Absent,
+                all => Datum::List(
+                    all.iter()
+                        .map(|one| Datum::Text(one.text().into()))
+                        .collect(),
+                ),
+            })
+        },
+        |s, v| {
+            // What cannot be read is told by `demands`.
+            let read = v
+                .list()
+                .iter()
+                .filter_map(|one| Requirement::parse(one.text()).ok());
+            let read = Requirements::new(read.collect());
+            with(s, |search| search.require = read);
+        },
+    ),
+    Field::new(
+        "search.start",
+        Shape::List {
+            of: &Shape::Map { of: &Shape::Scalar },
+            min: 1,
+            max: START_MAX,
+        },
+        "points to try first, in this order; parameters that are left out are filled in",
+        |s| {
+            of(s, |search| match search.start.as_slice() {
+                [] => Datum::Absent,
+                points => Datum::List(points.iter().map(point_datum).collect()),
+            })
+        },
+        |_, _| {}, // read by `demands`, which knows the parameters
+    ),
     Field::later("search.from"),
 ];
+
+/// Points to try first.
+const START_MAX: usize = 1_000;
+
+fn point_datum(point: &Assignment) -> Datum {
+    let datum = |value: &Value| match value {
+        Value::Bool(value) => Datum::Flag(*value),
+        Value::Int(value) => Datum::Whole(*value),
+        Value::Real(value) => Datum::Real(*value),
+        Value::Text(value) => Datum::Text(value.clone()),
+    };
+    let pairs = point.iter();
+    Datum::Map(
+        pairs
+            .map(|(name, value)| (name.clone(), datum(value)))
+            .collect(),
+    )
+}

@@ -143,7 +143,8 @@ impl Run {
             (low.min(loss), high.max(loss))
         });
         // Of trials that have no value, or of one alone, nothing is better than the rest.
-        if ranked.len() >= 2 && best.is_finite() {
+        let some_compare = ranked.first().is_some_and(|first| !first.0.has_failed());
+        if ranked.len() >= 2 && some_compare {
             let ranked: Vec<(&Member, bool)> = ranked
                 .iter()
                 .map(|(_, _, member)| (*member, member.own && member.generation == generation))

@@ -12,8 +12,9 @@ use crate::sampler::axes::{ABSENT, Axis, is_absent};
 use crate::sampler::random::stream;
 use crate::space::unit;
 
-/// Points drawn evenly.
+/// Points drawn evenly, and how many are drawn to have so many where requirements refuse some.
 const DRAWS: usize = 100;
+const DRAWS_BOUND: usize = 2_000;
 /// Climbs from drawn points, and as many from trials.
 const CLIMBS: usize = 3;
 /// The most steps of a climb.
@@ -59,7 +60,9 @@ pub(super) fn search(
         is_new,
         stream: stream(b"bonfire:gp:00001", known.seed, u64::from(number)),
     };
-    let mut drawn: Vec<Candidate> = (0..DRAWS).filter_map(|_| search.draw()).collect();
+    let draws = if known.is_bound { DRAWS_BOUND } else { DRAWS };
+    let drawn = (0..draws).filter_map(|_| search.draw());
+    let mut drawn: Vec<Candidate> = drawn.take(DRAWS).collect();
     drawn.sort_by(|a, b| b.score.total_cmp(&a.score));
     let trials = model.points.iter().take(CLIMBS);
     let starts = trials.map(|point| (f64::NEG_INFINITY, point.to_vec()));

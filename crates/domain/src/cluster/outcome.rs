@@ -1,0 +1,223 @@
+//! What trials' metrics come to under `search.require`: which evaluations hold to it, and by how much others break it.
+//!
+//! A metric keeps its last value until it is told again. What was told before any metric was known goes by the first
+//! metrics that are told.
+
+use std::collections::BTreeMap;
+
+use bonfire_search::{Event, Outcome, Requirements};
+use serde::{Deserialize, Serialize};
+
+use super::sweep::Sweep;
+use super::trial::Observation;
+use crate::effect::Refusal;
+
+/// Metrics by name.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// What is known of one trial's metrics.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The last value of each that requirements name.
+    metrics: Metrics,
+    /// The evaluations that break requirements, by step, and by how much.
+    violations: BTreeMap<u64, f64>,
+    /// The first step at which all metrics were known.
+    since: Option<u64>,
+    /// Whether an evaluation holds to the requirements.
+    holds: bool,
+}
+
+/// What an evaluation comes to.
+enum Judgement {
+    /// Nothing is required of metrics, or not all of them are known.
+    Open,
+    /// `first`: and so do those before it, of which nothing was known.
+    Holds {
+        first: bool,
+    },
+    Breaks,
+}
+
+impl Measured {
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether the trial is feasible; `None` while nobody knows.
+    pub fn is_feasible(&self) -> Option<bool> {
+        self.since.map(|_| self.holds)
+    }
+
+    /// The least violation of a trial of which no evaluation holds.
+    pub fn violation(&self) -> Option<f64> {
+        let least = self.violations.values().copied().reduce(f64::min);
+        least.filter(|_| !self.holds)
+    }
+
+    /// What schedulers and samplers hear of an evaluation.
+    fn event(&self, number: u32, seen: &Observation) -> Event {
+        let (at, value) = (seen.epoch, seen.value);
+        match self.violations.get(&seen.step) {
+            None => Event::Observed { number, at, value },
+            Some(violation) => Event::Violated {
+                number,
+                at,
+                value,
+                violation: *violation,
+                before: self.since == Some(seen.step),
+            },
+        }
+    }
+}
+
+impl Sweep {
+    /// What the trial's metrics say of an evaluation, the new ones taken in.
+    fn judge(&mut self, number: u32, step: u64, metrics: &Metrics) -> Judgement {
+        let Some(require) = self.metric_requirements() else {
+            return Judgement::Open;
+        };
+        let Some(trial) = self.live.get(&number) else {
+            return Judgement::Open;
+        };
+        let measured = self.measured.entry(number).or_default();
+        take(&mut measured.metrics, metrics, &require);
+        let first = measured.since.is_none();
+        match require.outcome(&trial.parameters, &measured.metrics) {
+            Outcome::Untold(_) => Judgement::Open,
+            Outcome::Met => {
+                measured.since.get_or_insert(step);
+                measured.violations.remove(&step);
+                measured.holds = true;
+                Judgement::Holds { first }
+            }
+            Outcome::Broken(violation) => {
+                measured.since.get_or_insert(step);
+                measured.violations.insert(step, violation);
+                Judgement::Breaks
+            }
+        }
+    }
+
+    /// Records the objective at an evaluation of a live trial. Gives what schedulers and samplers hear of it, and the value
+    /// that may be the sweep's best.
+    pub(super) fn record(
+        &mut self,
+        number: u32,
+        seen: Observation,
+        metrics: &Metrics,
+    ) -> (Event, Option<f64>) {
+        let held = self.measured.get(&number).is_some_and(|m| m.holds);
+        let judgement = self.judge(number, seen.step, metrics);
+        let requires = self.metric_requirements().is_some();
+        let (goal, averages) = (self.spec.objective.goal, self.spec.averages());
+        let measured = self.measured.get(&number);
+        let event = measured.map(|measured| measured.event(number, &seen));
+        let (at, value) = (seen.epoch, seen.value);
+        let event = event.unwrap_or(Event::Observed { number, at, value });
+        let Some(trial) = self.live.get_mut(&number).map(std::sync::Arc::make_mut) else {
+            return (event, None);
+        };
+        match judgement {
+            // Its value is of evaluations that hold.
+            Judgement::Breaks if held => {
+                trial.observations.push(seen);
+                return (event, None);
+            }
+            // The values so far are of evaluations that do not.
+            Judgement::Holds { first: false } if !held => trial.value = None,
+            _ => {}
+        }
+        trial.observe(goal, averages, seen);
+        let counts = match judgement {
+            Judgement::Open if requires => None,
+            Judgement::Open => Some(seen.value),
+            Judgement::Holds { .. } => trial.value,
+            Judgement::Breaks => None,
+        };
+        (event, counts)
+    }
+
+    /// As [`Sweep::record`], where the evaluation is recorded and only metrics are new: at the end of an external trial.
+    pub(super) fn record_metrics(
+        &mut self,
+        number: u32,
+        metrics: &Metrics,
+    ) -> Option<(Event, Option<f64>)> {
+        self.metric_requirements()?;
+        let last = *self.live.get(&number)?.observations.last()?;
+        let held = self.measured.get(&number).is_some_and(|m| m.holds);
+        let judgement = self.judge(number, last.step, metrics);
+        let event = self.measured.get(&number)?.event(number, &last);
+        let trial = self.live.get_mut(&number).map(std::sync::Arc::make_mut)?;
+        match judgement {
+            Judgement::Open => None,
+            Judgement::Holds { first } => {
+                if !first && !held {
+                    trial.value = Some(last.value);
+                }
+                Some((event, trial.value))
+            }
+            Judgement::Breaks => Some((event, None)),
+        }
+    }
+
+    /// What is required of metrics; `None` where nothing is.
+    fn metric_requirements(&self) -> Option<Requirements> {
+        let search = self.spec.search.as_ref()?;
+        let requires = !search.require.metrics().is_empty();
+        requires.then(|| search.require.clone())
+    }
+
+    /// # Errors
+    /// A metric that nothing is required of, and where the trial ends with these, one that is missing.
+    pub(super) fn check_metrics(
+        &self,
+        number: u32,
+        metrics: &Metrics,
+        ends: bool,
+    ) -> Result<(), Refusal> {
+        let require = self.spec.search.as_ref().map(|search| &search.require);
+        let known = require.map(Requirements::metrics).unwrap_or_default();
+        if let Some(name) = metrics.keys().find(|name| !known.contains(name.as_str())) {
+            let known: Vec<&str> = known.into_iter().collect();
+            return Err(Refusal::NoSuchMetric {
+                name: name.clone(),
+                known: known.join(", "),
+            });
+        }
+        if metrics.values().any(|value| !value.is_finite()) {
+            return Err(Refusal::NotFinite);
+        }
+        let (Some(require), Some(trial)) = (require, self.trial(number)) else {
+            return Ok(());
+        };
+        let measured = self.measured.get(&number);
+        let mut all = measured.map(|m| m.metrics.clone()).unwrap_or_default();
+        take(&mut all, metrics, require);
+        match require.outcome(&trial.parameters, &all) {
+            Outcome::Untold(name) if ends => Err(Refusal::MetricMissing { name }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is known of a trial's metrics, where something is required of them.
+    pub fn measured(&self, number: u32) -> Option<&Measured> {
+        self.measured.get(&number)
+    }
+
+    /// What samplers heard of an evaluation.
+    pub(crate) fn event_of(&self, number: u32, seen: &Observation) -> Event {
+        let unmeasured = Measured::default();
+        let measured = self.measured(number).unwrap_or(&unmeasured);
+        measured.event(number, seen)
+    }
+}
+
+fn take(known: &mut Metrics, metrics: &Metrics, require: &Requirements) {
+    for name in require.metrics() {
+        if let Some(value) = metrics.get(name) {
+            known.insert(name.to_owned(), *value);
+        }
+    }
+}
