@@ -58,7 +58,7 @@ async fn every_way_to_ask_and_tell_has_its_status() {
     assert_eq!(status, 200, "{text}");
     assert!(text.contains(r#""trial":"ext/0""#), "{text}");
     let big = vec![b' '; 65 << 10];
-    let cases: [(&str, &[u8], u16); 16] = [
+    let cases: [(&str, &[u8], u16); 17] = [
         ("/v1/sweeps/nobody/ask", b"{}", 404),
         ("/v1/sweeps/own/ask", b"{}", 400),
         ("/v1/sweeps/ext/ask", b"{", 400),
@@ -94,6 +94,11 @@ async fn every_way_to_ask_and_tell_has_its_status() {
         (
             "/v1/trials/ext/0/tell",
             br#"{"attempt": 1, "value": 1e999}"#,
+            400,
+        ),
+        (
+            "/v1/trials/ext/0/tell",
+            br#"{"attempt": 1, "value": 1, "metrics": {"ms": 2}}"#,
             400,
         ),
         (

@@ -199,7 +199,10 @@ mod tests {
             "metrics"
         );
         let long = "x".repeat(METRIC_BYTES_MAX + 1);
-        assert_eq!(with(value(), &[(&long, 1.0)]).unwrap_err().field, "metrics");
+        assert_eq!(
+            with(value(), &[(long.as_str(), 1.0)]).unwrap_err().field,
+            "metrics"
+        );
         let many: Vec<String> = (0..=METRICS_MAX).map(|i| i.to_string()).collect();
         let many: Vec<(&str, f64)> = many.iter().map(|name| (name.as_str(), 1.0)).collect();
         assert_eq!(with(value(), &many).unwrap_err().field, "metrics");
