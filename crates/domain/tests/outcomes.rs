@@ -294,7 +294,7 @@ fn metrics() -> impl Strategy<Value = BTreeMap<String, f64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn a_restart_at_any_time_changes_nothing(

@@ -5,7 +5,7 @@
 
 use bonfire_search::{Event, Verdict};
 
-use super::outcome::Metrics;
+use super::outcome::{Measured, Metrics};
 use super::sweep::{Sweep, SweepState};
 use super::trial::{AttemptRecord, Observation, Trial, TrialState};
 use super::{Cluster, Outcome};
@@ -132,9 +132,12 @@ impl Cluster {
         match (told, trial.state) {
             (Told::Value { value }, TrialState::Running) => {
                 let last = trial.observations.last();
+                // What was judged by other metrics stays what it was: with new ones it is another evaluation.
+                let judged = sweep.measured(id.number).is_some_and(Measured::is_known);
+                let again = metrics.is_empty() || !judged;
                 let unit = match last {
                     // The last intermediate value, told as the end.
-                    Some(last) if last.value.to_bits() == value.to_bits() => None,
+                    Some(last) if again && last.value.to_bits() == value.to_bits() => None,
                     _ => Some(
                         trial
                             .observations

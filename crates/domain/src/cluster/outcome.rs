@@ -22,7 +22,7 @@ pub struct Measured {
     metrics: Metrics,
     /// The evaluations that break requirements, by step, and by how much.
     violations: BTreeMap<u64, f64>,
-    /// The first step at which all metrics were known.
+    /// The first step whose evaluation was judged.
     since: Option<u64>,
     /// Whether an evaluation holds to the requirements.
     holds: bool,
@@ -42,6 +42,11 @@ enum Judgement {
 impl Measured {
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whether an evaluation has been judged: from then on each is when it is told.
+    pub(super) fn is_known(&self) -> bool {
+        self.since.is_some()
     }
 
     /// Whether the trial is feasible; `None` while nobody knows.
@@ -170,7 +175,7 @@ impl Sweep {
     }
 
     /// # Errors
-    /// A metric that nothing is required of, and where the trial ends with these, one that is missing.
+    /// A metric that nothing is required of, and one that is missing: where the trial ends with these, or was judged before.
     pub(super) fn check_metrics(
         &self,
         number: u32,
@@ -196,7 +201,9 @@ impl Sweep {
         let mut all = measured.map(|m| m.metrics.clone()).unwrap_or_default();
         take(&mut all, metrics, require);
         match require.outcome(&trial.parameters, &all) {
-            Outcome::Untold(name) if ends => Err(Refusal::MetricMissing { name }),
+            Outcome::Untold(name) if ends || measured.is_some_and(Measured::is_known) => {
+                Err(Refusal::MetricMissing { name })
+            }
             _ => Ok(()),
         }
     }
