@@ -115,7 +115,7 @@ fn complete(
             return Ok(point);
         }
     }
-    let point = random::draw_around(space, given, seed, number, DRAWS_MAX, &suits);
+    let point = random::draw_around(space, given, seed, number, DRAWS_MAX, suits);
     if suits(&point) {
         return Ok(point);
     }
