@@ -1,6 +1,5 @@
 //! What a disk does to files at rest: said by name, never read as whole, and mended by what a user would do.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,22 +98,6 @@ fn a_log_that_is_gone_is_not_an_empty_fleet() {
     assert_eq!(fleet.blobs(), before);
 }
 
-/// The metric series of a trial, but for those that measure time.
-fn series(fleet: &Fleet, trial: &str) -> BTreeMap<(String, u64), String> {
-    let found = fleet
-        .run(["trial", "metrics", trial, "-o", "json"])
-        .exits(0);
-    let points = found.json().as_array().unwrap().clone();
-    let points = points.iter().map(|point| {
-        let key = point["key"].as_str().unwrap().to_owned();
-        let step = point["step"].as_u64().unwrap();
-        ((key, step), point["value"].to_string())
-    });
-    points
-        .filter(|((key, _), _)| !bonfire_domain::metric::measures_time(key))
-        .collect()
-}
-
 #[test]
 fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     let mut fleet = Fleet::start(1, 1);
@@ -172,6 +155,6 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
         last["from_step"].as_u64() < newest["step"].as_u64(),
         "{last}"
     );
-    assert_eq!(series(&fleet, &trial), series(&fleet, &format!("{calm}/0")));
+    assert_eq!(fleet.series(&trial), fleet.series(&format!("{calm}/0")));
     fleet.stop();
 }

@@ -113,7 +113,8 @@ fn submit(fleet: &Fleet) -> String {
     document["sweep"].as_str().unwrap().to_owned()
 }
 
-type Metrics = BTreeMap<(u64, String, u64), String>;
+/// The metrics of both trials.
+type Metrics = Vec<BTreeMap<(String, u64), String>>;
 
 /// Waits for the end and gives every metric but those that measure time; no attempt was lost on the way.
 #[track_caller]
@@ -123,22 +124,12 @@ fn completed(fleet: &Fleet, name: &str) -> Metrics {
     for trial in document["trials"].as_array().unwrap() {
         assert_eq!(trial["attempts"], 1, "{trial}");
     }
-    let mut all = BTreeMap::new();
-    for number in 0..2 {
+    let of = |number| {
         let id = format!("{name}/{number}");
-        let found = fleet.run(["trial", "metrics", &id, "-o", "json"]).exits(0);
-        for point in found.json().as_array().unwrap() {
-            let key = point["key"].as_str().unwrap().to_owned();
-            if !bonfire_domain::metric::measures_time(&key) {
-                let step = point["step"].as_u64().unwrap();
-                let old = all.insert((number, key, step), point["value"].to_string());
-                assert_eq!(old, None, "twice");
-            }
-        }
-        let checkpoint = fleet.run(["checkpoint", "verify", &id]);
-        checkpoint.exits(0);
-    }
-    all
+        fleet.run(["checkpoint", "verify", &id]).exits(0);
+        fleet.series(&id)
+    };
+    (0..2).map(of).collect()
 }
 
 /// Trains, fills the disk, trains the same again until `stuck`, frees the disk: the same comes out.

@@ -1,12 +1,12 @@
 //! Every kind of model and optimiser goes on bit for bit after its executor was killed, and a stop is a stop.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use cluster_tests::Fleet;
 use cluster_tests::fleet::{repository, spec_file};
 use cluster_tests::procs::wait_for;
-use serde_json::Value;
 
 const FINISHED: Duration = Duration::from_secs(300);
 
@@ -77,34 +77,12 @@ fn submit(fleet: &Fleet, name: &str, text: &str) -> String {
 }
 
 /// The weights at the end, and the series of all metrics but those that measure time.
-fn outcome(fleet: &Fleet, name: &str) -> (Vec<u8>, Vec<(String, u64, String)>) {
+fn outcome(fleet: &Fleet, name: &str) -> (Vec<u8>, BTreeMap<(String, u64), String>) {
     let trial = format!("{name}/0");
     let file = fleet.dir.path().join("weights.safetensors");
     let export = ["checkpoint", "export", &trial, file.to_str().unwrap()];
     fleet.run(export).exits(0);
-    let found = fleet
-        .run(["trial", "metrics", &trial, "-o", "json"])
-        .exits(0);
-    let point = |point: &Value| {
-        let key = point["key"].as_str()?.to_owned();
-        let kept = !bonfire_domain::metric::measures_time(&key);
-        kept.then(|| {
-            (
-                key,
-                point["step"].as_u64().unwrap(),
-                point["value"].to_string(),
-            )
-        })
-    };
-    let mut points: Vec<_> = found
-        .json()
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(point)
-        .collect();
-    points.sort();
-    (std::fs::read(file).unwrap(), points)
+    (std::fs::read(file).unwrap(), fleet.series(&trial))
 }
 
 fn checkpoints(fleet: &Fleet, name: &str) -> usize {

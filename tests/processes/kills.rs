@@ -29,22 +29,10 @@ fn digits(dir: &std::path::Path) -> std::path::PathBuf {
     spec_file(dir, "killed.yaml", &text)
 }
 
-/// Every metric of every trial by (trial number, key, step), but for those that measure time.
-fn metrics(fleet: &Fleet, name: &str, trials: u64) -> BTreeMap<(u64, String, u64), String> {
-    let mut all = BTreeMap::new();
-    for number in 0..trials {
-        let id = format!("{name}/{number}");
-        let found = fleet.run(["trial", "metrics", &id, "-o", "json"]).exits(0);
-        for point in found.json().as_array().unwrap() {
-            let key = point["key"].as_str().unwrap().to_owned();
-            if !bonfire_domain::metric::measures_time(&key) {
-                let step = point["step"].as_u64().unwrap();
-                let old = all.insert((number, key.clone(), step), point["value"].to_string());
-                assert_eq!(old, None, "{id} has {key} at {step} twice");
-            }
-        }
-    }
-    all
+/// Every metric of every trial by key and step, but for those that measure time.
+fn metrics(fleet: &Fleet, name: &str, trials: u64) -> Vec<BTreeMap<(String, u64), String>> {
+    let of = |number| fleet.series(&format!("{name}/{number}"));
+    (0..trials).map(of).collect()
 }
 
 fn submit(fleet: &Fleet) -> String {

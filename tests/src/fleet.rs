@@ -1,5 +1,6 @@
 //! A fleet of real processes in a temporary directory.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -268,6 +269,25 @@ impl Fleet {
     pub fn sweep(&self, name: &str) -> Value {
         let found = self.run(["sweep", "show", name, "-o", "json"]);
         found.exits(0).json()
+    }
+
+    /// Every metric of a trial by key and step, but for those that measure time.
+    ///
+    /// # Panics
+    /// If one is there twice.
+    #[track_caller]
+    pub fn series(&self, trial: &str) -> BTreeMap<(String, u64), String> {
+        let found = self.run(["trial", "metrics", trial, "-o", "json"]).exits(0);
+        let mut all = BTreeMap::new();
+        for point in found.json().as_array().expect("a list") {
+            let key = point["key"].as_str().unwrap_or_default().to_owned();
+            if !bonfire_domain::metric::measures_time(&key) {
+                let step = point["step"].as_u64().expect("a step");
+                let old = all.insert((key.clone(), step), point["value"].to_string());
+                assert_eq!(old, None, "{trial} has {key} at {step} twice");
+            }
+        }
+        all
     }
 
     /// Waits until a sweep is in a final state and gives its document.
