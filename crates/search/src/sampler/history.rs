@@ -66,8 +66,9 @@ const BROKEN: Standing = Standing {
 ///
 /// A trial's value is the best finite one it reported; a value that is not finite is as if it had not come. Trials compare as in
 /// Optuna: complete ones by value, then the others with a value by how far they trained and then by value, then those that
-/// break a requirement by their violation (Deb 2000), then failed ones. A value that breaks one counts for that alone. Under a scheduler with rungs they compare on one of them alone, see `levels`; those that have not got there
-/// say nothing but that they have not. One takes about 100 bytes, 8 a parameter and 25 a rung.
+/// break a requirement by their violation (Deb 2000), then failed ones. A value that breaks one counts for that alone. Under a
+/// scheduler with rungs they compare on one of them alone, see `levels`; those that have not got there say nothing but that they
+/// have not. One takes about 100 bytes, 8 a parameter and 25 a rung.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct History {
     trials: BTreeMap<u32, Trial>,
