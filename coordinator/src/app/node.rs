@@ -397,7 +397,7 @@ impl Turn {
             Effect::SweepCreated { sweep } => {
                 // A leader begins with the state as it is then.
                 if let Some(known) = cluster.sweep(*sweep).filter(|_| self.leader.is_some()) {
-                    self.suggesters.add(*sweep, known.spec.clone());
+                    self.suggesters.add(known);
                 }
             }
             Effect::SweepEnded { sweep } => self.suggesters.remove(*sweep),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use bonfire_domain::cluster::Cluster;
+use bonfire_domain::cluster::{Cluster, Source, Sweep};
 use bonfire_domain::search::Event;
 use bonfire_domain::spec::Spec;
 use bonfire_domain::suggest::Suggester;
@@ -22,7 +22,7 @@ const PANICKED: &str = "its sampler failed, which is a bug: the coordinator's lo
 /// How a sampler begins.
 enum Start {
     /// A new sweep.
-    Fresh(Arc<Spec>),
+    Fresh(Arc<Spec>, Arc<[Source]>),
     /// From the state alone; events up to its index are in it.
     Rebuilt(Arc<Cluster>),
 }
@@ -77,9 +77,10 @@ impl Suggesters {
             .extend(old.into_values().map(|desk| desk.thread));
     }
 
-    pub(super) fn add(&mut self, sweep: SweepId, spec: Arc<Spec>) {
-        if !self.desks.contains_key(&sweep) {
-            self.start(sweep, Start::Fresh(spec));
+    pub(super) fn add(&mut self, sweep: &Sweep) {
+        let (id, spec) = (sweep.id, Arc::clone(&sweep.spec));
+        if !self.desks.contains_key(&id) {
+            self.start(id, Start::Fresh(spec, Arc::clone(sweep.sources())));
         }
     }
 
@@ -137,8 +138,8 @@ fn work(sweep: SweepId, start: Start, queue: &Receiver<Job>, inputs: &mpsc::Weak
     let made = catch_unwind(AssertUnwindSafe(|| {
         let mut suggester = Suggester::new();
         let rebuilt = match &start {
-            Start::Fresh(spec) => {
-                suggester.add_sweep(sweep, spec);
+            Start::Fresh(spec, sources) => {
+                suggester.add_sweep(sweep, spec, sources);
                 LogIndex::default()
             }
             Start::Rebuilt(cluster) => {

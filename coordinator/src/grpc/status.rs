@@ -22,6 +22,8 @@ pub(super) fn ask(error: &AskError) -> Status {
             | Refusal::NotExternal
             | Refusal::NoFork { .. }
             | Refusal::NoSuchMetric { .. }
+            | Refusal::NoSuchSource { .. }
+            | Refusal::NoSource { .. }
             | Refusal::MetricMissing { .. }
             | Refusal::NotFinite => Status::invalid_argument(text),
             Refusal::BeingDeleted { .. } => Status::resource_exhausted(text),

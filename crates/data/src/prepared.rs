@@ -25,15 +25,30 @@ pub struct Prepared {
 /// How the bytes of a row are read, see [`PreparedManifest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
-    /// f32 values, then a u32 class.
-    ValuesClass,
-    /// f32 values, then an f32.
-    ValuesValue,
+    /// What the model reads, then what it is to answer.
+    Labelled { reads: Reads, answer: Answer },
     /// A window of context + 1 bytes.
     Window,
-    /// u16 tokens, then a u32 class.
-    TokensClass,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    /// f32 values.
+    Values,
+    /// u16 tokens.
+    Tokens,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// A u32.
+    Class,
+    /// An f32.
+    Value,
+}
+
+/// The bytes of an answer.
+const ANSWER_BYTES: usize = 4;
 
 #[derive(Debug)]
 struct Rows {
@@ -111,30 +126,27 @@ impl Prepared {
         into.rows = 0;
         let count = &mut into.rows;
         match self.layout {
-            Layout::ValuesClass => {
-                let (mut values, mut classes) =
-                    (values(&mut into.input), integers(&mut into.target));
-                for row in rows {
-                    let (features, class) = row.split_at(row.len() - 4);
-                    push_values(features, &mut values);
-                    classes.push(class_of(class));
-                    *count += 1;
-                }
-                (into.input, into.target) = (Input::Values(values), Target::Classes(classes));
-            }
-            Layout::ValuesValue => {
-                let mut values = values(&mut into.input);
-                let mut targets = match std::mem::take(&mut into.target) {
-                    Target::Values(targets) => cleared(targets),
-                    Target::Classes(_) | Target::Tokens(_) => Vec::new(),
+            Layout::Labelled { reads, answer } => {
+                into.input = match reads {
+                    Reads::Values => Input::Values(values(&mut into.input)),
+                    Reads::Tokens => Input::Tokens(tokens(&mut into.input)),
+                };
+                into.target = match answer {
+                    Answer::Class => Target::Classes(integers(&mut into.target)),
+                    Answer::Value => Target::Values(numbers(&mut into.target)),
                 };
                 for row in rows {
-                    let (features, target) = row.split_at(row.len() - 4);
-                    push_values(features, &mut values);
-                    push_values(target, &mut targets);
+                    let (input, answer) = row.split_at(row.len() - ANSWER_BYTES);
+                    match &mut into.input {
+                        Input::Values(values) => push_values(input, values),
+                        Input::Tokens(tokens) => push_tokens(input, tokens),
+                    }
+                    match &mut into.target {
+                        Target::Values(values) => push_values(answer, values),
+                        Target::Classes(ids) | Target::Tokens(ids) => ids.push(class_of(answer)),
+                    }
                     *count += 1;
                 }
-                (into.input, into.target) = (Input::Values(values), Target::Values(targets));
             }
             Layout::Window => {
                 let (mut tokens, mut next) = (tokens(&mut into.input), integers(&mut into.target));
@@ -144,22 +156,6 @@ impl Prepared {
                     *count += 1;
                 }
                 (into.input, into.target) = (Input::Tokens(tokens), Target::Tokens(next));
-            }
-            Layout::TokensClass => {
-                let (mut tokens, mut classes) =
-                    (tokens(&mut into.input), integers(&mut into.target));
-                for row in rows {
-                    let (text, class) = row.split_at(row.len() - 4);
-                    tokens.extend(
-                        text.as_chunks::<2>()
-                            .0
-                            .iter()
-                            .map(|t| i32::from(u16::from_le_bytes(*t))),
-                    );
-                    classes.push(class_of(class));
-                    *count += 1;
-                }
-                (into.input, into.target) = (Input::Tokens(tokens), Target::Classes(classes));
             }
         }
     }
@@ -214,23 +210,25 @@ impl Rows {
 
 /// The layout of a row and its bytes; `None` for shapes that do not go together.
 fn layout(input: &InputShape, output: &OutputShape) -> Option<(Layout, u64)> {
-    let numbers = match input {
-        InputShape::Features(n) => u64::from(*n),
-        InputShape::Image(shape) => shape
-            .iter()
-            .try_fold(1_u64, |n, d| n.checked_mul((*d).into()))?,
-        InputShape::Bytes { context } => u64::from(*context),
-    };
-    let text = matches!(input, InputShape::Bytes { .. });
-    match output {
-        OutputShape::Classes { .. } if text => Some((Layout::TokensClass, numbers * 2 + 4)),
-        OutputShape::Classes { .. } => Some((Layout::ValuesClass, numbers.checked_mul(4)? + 4)),
-        OutputShape::Value { .. } if !text => {
-            Some((Layout::ValuesValue, numbers.checked_mul(4)? + 4))
+    let (reads, bytes) = match input {
+        InputShape::Features(n) => (Reads::Values, u64::from(*n).checked_mul(4)?),
+        InputShape::Image(shape) => {
+            let mut sides = shape.iter();
+            let bytes = sides.try_fold(4_u64, |n, d| n.checked_mul((*d).into()))?;
+            (Reads::Values, bytes)
         }
-        OutputShape::NextByte if text => Some((Layout::Window, numbers + 1)),
-        _ => None,
-    }
+        InputShape::Bytes { context } => (Reads::Tokens, u64::from(*context) * 2),
+    };
+    let answer = match (output, input) {
+        (OutputShape::Classes { .. }, _) => Answer::Class,
+        (OutputShape::Value { .. }, _) => Answer::Value,
+        (OutputShape::NextByte, InputShape::Bytes { context }) => {
+            return Some((Layout::Window, u64::from(*context) + 1));
+        }
+        (OutputShape::NextByte, _) => return None,
+    };
+    let bytes = bytes.checked_add(ANSWER_BYTES as u64)?;
+    Some((Layout::Labelled { reads, answer }, bytes))
 }
 
 fn push_values(bytes: &[u8], values: &mut Vec<f32>) {
@@ -241,6 +239,11 @@ fn push_values(bytes: &[u8], values: &mut Vec<f32>) {
             .iter()
             .map(|b| f32::from_le_bytes(*b)),
     );
+}
+
+fn push_tokens(bytes: &[u8], tokens: &mut Vec<i32>) {
+    let token = |b: &[u8; 2]| i32::from(u16::from_le_bytes(*b));
+    tokens.extend(bytes.as_chunks::<2>().0.iter().map(token));
 }
 
 fn class_of(bytes: &[u8]) -> i32 {
@@ -268,6 +271,13 @@ fn integers(target: &mut Target) -> Vec<i32> {
     match std::mem::take(target) {
         Target::Classes(integers) | Target::Tokens(integers) => cleared(integers),
         Target::Values(_) => Vec::new(),
+    }
+}
+
+fn numbers(target: &mut Target) -> Vec<f32> {
+    match std::mem::take(target) {
+        Target::Values(numbers) => cleared(numbers),
+        Target::Classes(_) | Target::Tokens(_) => Vec::new(),
     }
 }
 

@@ -165,6 +165,15 @@ pub enum Refusal {
     MetricMissing {
         name: String,
     },
+    /// A new sweep would learn from one that is not there.
+    NoSuchSource {
+        name: String,
+    },
+    /// A new sweep cannot learn from that one.
+    NoSource {
+        name: String,
+        problem: String,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -195,6 +204,12 @@ impl fmt::Display for Refusal {
             Refusal::NotExternal => f.write_str(
                 "the fleet trains its trials: only a spec with trials: external is asked and told",
             ),
+            Refusal::NoSuchSource { name } => {
+                write!(f, "search.from: there is no sweep {name} to learn from")
+            }
+            Refusal::NoSource { name, problem } => {
+                write!(f, "search.from: nothing can be learned from {name}: {problem}")
+            }
             Refusal::NoSuchMetric { name, known } if known.is_empty() => write!(
                 f,
                 "search.require names no metric, so {name} says nothing: leave it out"

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, Ending, Event, Sampler, Suggestion};
+use bonfire_search::{Assignment, Ending, Event, PriorTrial, Sampler, Suggestion};
 
-use crate::cluster::{Cluster, Sweep, Trial};
+use crate::cluster::{self, Cluster, Sweep, Trial};
 use crate::id::{LogIndex, SweepId};
 use crate::spec::Spec;
 
@@ -41,17 +41,22 @@ impl Suggester {
     pub fn rebuild_sweep(&mut self, cluster: &Cluster, sweep: SweepId) {
         self.sources.remove(&sweep);
         if let Some(sweep) = cluster.sweep(sweep) {
-            self.add_sweep(sweep.id, &sweep.spec);
+            self.add_sweep(sweep.id, &sweep.spec, sweep.sources());
             for (index, event) in events(sweep) {
                 self.learn(sweep.id, index, &event);
             }
         }
     }
 
-    pub fn add_sweep(&mut self, sweep: SweepId, spec: &Spec) {
+    /// `prior`: what it took over from other sweeps.
+    pub fn add_sweep(&mut self, sweep: SweepId, spec: &Spec, prior: &[cluster::Source]) {
         let source = match &spec.search {
             None => Some(Source::Single),
-            Some(_) => spec.sampler().map(|s| Source::Sampler(Box::new(s))),
+            Some(_) => spec.sampler().map(|sampler| {
+                let trials = prior.iter().flat_map(|source| &source.trials);
+                let trials: Vec<PriorTrial> = trials.cloned().collect();
+                Source::Sampler(Box::new(sampler.learning_from(&trials)))
+            }),
         };
         if let Some(source) = source {
             self.sources.entry(sweep).or_insert(source);

@@ -10,7 +10,7 @@ use bonfire_search::{Assignment, Goal, RungPlan, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cluster::{Cluster, Sweep, Trial, TrialState, WorkerState};
+use crate::cluster::{Cluster, Source, Sweep, Trial, TrialState, WorkerState};
 use crate::command::Admission;
 use crate::id::{Attempt, Digest, SweepId, TrialId, WallMs, WorkerId};
 use crate::leader::deadline;
@@ -89,6 +89,17 @@ pub struct SweepDocument {
     /// How far trials train, ascending: rungs, or the budget alone.
     #[serde(default)]
     pub rungs: Vec<RungDocument>,
+    /// The sweeps whose trials it began with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<SourceDocument>,
+}
+
+/// What a sweep took over from another one when it was created.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceDocument {
+    pub sweep: String,
+    /// Trials taken over.
+    pub trials: u32,
 }
 
 /// How far some trials train.
@@ -304,7 +315,15 @@ pub fn sweep(cluster: &Cluster, id: SweepId, wall: WallMs) -> Option<SweepDocume
         tags: sweep.spec.tracking.tags.clone(),
         origin: cluster.origin(id).cloned(),
         rungs: rungs(sweep),
+        from: sweep.sources().iter().map(source).collect(),
     })
+}
+
+fn source(source: &Source) -> SourceDocument {
+    SourceDocument {
+        sweep: source.sweep.clone(),
+        trials: source.trials.len() as u32,
+    }
 }
 
 /// A sweep without its trials.

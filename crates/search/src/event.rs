@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Assignment;
+use crate::goal::rank_of_violation;
+use crate::{Assignment, Goal};
 
 /// How a trial ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,6 +37,38 @@ pub enum Event {
         /// Whether that goes for its evaluations before, too: nothing was known of its metrics then.
         before: bool,
     },
+    /// As `Observed`, in a search of several objectives: the value of each, in their order.
+    Several {
+        number: u32,
+        at: u64,
+        values: Vec<f64>,
+    },
+}
+
+impl Event {
+    /// The trial that it is of.
+    pub(crate) fn number(&self) -> u32 {
+        match self {
+            Event::Created { number, .. }
+            | Event::Observed { number, .. }
+            | Event::Ended { number, .. }
+            | Event::Violated { number, .. }
+            | Event::Several { number, .. } => *number,
+        }
+    }
+
+    /// The units behind an evaluation, and its rank under the goal: smaller is better, what breaks a requirement stands
+    /// behind what does not, by its violation. `None` for other events. Of several objectives the first counts.
+    pub(crate) fn rank(&self, goal: Goal) -> Option<(u64, u64)> {
+        match self {
+            Event::Observed { at, value, .. } => Some((*at, goal.rank(*value))),
+            Event::Violated { at, violation, .. } => Some((*at, rank_of_violation(*violation))),
+            Event::Several { at, values, .. } => {
+                Some((*at, goal.rank(values.first().copied().unwrap_or(f64::NAN))))
+            }
+            Event::Created { .. } | Event::Ended { .. } => None,
+        }
+    }
 }
 
 /// A sampler's answer.

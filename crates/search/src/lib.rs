@@ -33,7 +33,8 @@ pub use require::{
     RequireProblem, Requirement, Requirements,
 };
 pub use sampler::{
-    GRID_MAX, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind, StartError, complete_start,
+    GRID_MAX, PriorTrial, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind, StartError,
+    complete_start, is_usable,
 };
 pub use scheduler::{
     Exploit, Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind,

@@ -14,6 +14,7 @@ mod grid;
 mod history;
 mod levels;
 mod parzen;
+mod prior;
 mod random;
 mod sobol;
 mod start;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use directions::DIMENSIONS_MAX as SOBOL_DIMENSIONS_MAX;
+pub use prior::{PriorTrial, is_usable};
 pub(crate) use random::stream;
 pub use start::{StartError, complete_start};
 
@@ -33,6 +35,7 @@ use allowed::Allowed;
 use axes::Axes;
 use cma::Evolution;
 use history::History;
+use prior::Prior;
 use taken::Taken;
 
 /// The most points a grid may have: trials are numbered by a `u32`.
@@ -96,6 +99,8 @@ pub struct Sampler {
     /// Points to try first, and how many of them have been.
     start: Vec<Assignment>,
     started: usize,
+    /// What other searches say.
+    prior: Prior,
     /// What a model learns from; empty where the sampler does not look at results.
     history: History,
     /// The state of CMA-ES; empty for the other samplers.
@@ -114,6 +119,7 @@ struct Known<'a> {
     goal: Goal,
     seed: u64,
     history: &'a History,
+    prior: &'a Prior,
     /// Whether requirements may refuse a point.
     is_bound: bool,
     /// Points of this batch that come before, in order.
@@ -131,6 +137,7 @@ struct Kept {
     allowed: Allowed,
     start: Vec<Assignment>,
     started: usize,
+    prior: Prior,
     history: History,
     evolution: Evolution,
     explores: bool,
@@ -148,6 +155,7 @@ impl From<Kept> for Sampler {
             allowed: kept.allowed,
             start: kept.start,
             started: kept.started,
+            prior: kept.prior,
             history: kept.history,
             evolution: kept.evolution,
             explores: kept.explores,
@@ -166,6 +174,7 @@ impl From<Sampler> for Kept {
             allowed: sampler.allowed,
             start: sampler.start,
             started: sampler.started,
+            prior: sampler.prior,
             history: sampler.history,
             evolution: sampler.evolution,
             explores: sampler.explores,
@@ -201,6 +210,7 @@ impl Sampler {
             allowed: Allowed::default(),
             start: Vec::new(),
             started: 0,
+            prior: Prior::default(),
             history: History::default(),
             evolution: match kind {
                 SamplerKind::Auto => Evolution::late(),
@@ -274,6 +284,14 @@ impl Sampler {
         self
     }
 
+    /// The same search, which begins with what trials of other searches say: TPE makes its first suggestions from them instead
+    /// of points that fill the space, and takes them into account while it has few trials of its own. No event has been
+    /// observed yet. A sampler that does not look at results takes no notice.
+    pub fn learning_from(mut self, trials: &[PriorTrial]) -> Sampler {
+        self.prior = Prior::new(&self.space, &self.axes, trials);
+        self
+    }
+
     /// Folds one event in: which points have been created, and for a sampler that looks, what came of them. Events of
     /// trials that were never created change nothing.
     pub fn observe(&mut self, event: &Event) {
@@ -307,6 +325,10 @@ impl Sampler {
                     self.evolution.report(*number, true);
                 }
             }
+            Event::Several { number, at, values } => {
+                let value = values.first().copied().unwrap_or(f64::NAN);
+                self.history.observe(self.goal, *number, *at, value);
+            }
             Event::Ended { number, ending } => {
                 self.history.end(self.goal, *number, *ending);
                 if evolves {
@@ -328,6 +350,7 @@ impl Sampler {
                 goal: self.goal,
                 seed: self.seed,
                 history: &self.history,
+                prior: &self.prior,
                 is_bound: self.allowed.binds(),
                 ahead: &[],
             };
@@ -353,6 +376,7 @@ impl Sampler {
             goal: self.goal,
             seed: self.seed,
             history: &self.history,
+            prior: &self.prior,
             is_bound: self.allowed.binds(),
             ahead: &[],
         }

@@ -170,9 +170,9 @@ impl Scheduler {
     /// trial's end, or would reach a target while the trial waits there, changes nothing either.
     ///
     /// What breaks a requirement stands behind what does not on a rung, by its violation. Schedulers without rungs take
-    /// it as a value that is not a number.
+    /// it as a value that is not a number. Of several objectives all see the first.
     pub fn observe(&mut self, event: &Event) -> Verdict {
-        let no_number = match (event, &self.state) {
+        let instead = match (event, &self.state) {
             (
                 Event::Violated { number, at, .. },
                 State::Median(_) | State::Wilcoxon(_) | State::Plateau(_),
@@ -181,9 +181,14 @@ impl Scheduler {
                 at: *at,
                 value: f64::NAN,
             }),
+            (Event::Several { number, at, values }, _) => Some(Event::Observed {
+                number: *number,
+                at: *at,
+                value: values.first().copied().unwrap_or(f64::NAN),
+            }),
             _ => None,
         };
-        let event = no_number.as_ref().unwrap_or(event);
+        let event = instead.as_ref().unwrap_or(event);
         match &mut self.state {
             State::None => Verdict::Continue,
             State::Median(median) => median.observe(event, self.budget),

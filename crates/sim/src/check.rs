@@ -157,7 +157,7 @@ fn leaked(world: &World<'_>) -> Result<(), String> {
 fn check_results(world: &World<'_>, cluster: &Cluster) -> Result<(), String> {
     for sweep in cluster.sweeps() {
         let mut reference = Suggester::new();
-        reference.add_sweep(SweepId(0), &sweep.spec);
+        reference.add_sweep(SweepId(0), &sweep.spec, sweep.sources());
         let (expected, _) = reference.suggest(SweepId(0), 0, sweep.next);
         let looks = sweep.spec.sampler().is_some_and(|s| s.looks_at_results());
         let known = world.acknowledged.contains(&sweep.name) && !looks;

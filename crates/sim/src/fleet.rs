@@ -327,7 +327,8 @@ impl TableFleet {
             Effect::SweepCreated { sweep } => {
                 self.sweep = Some(*sweep);
                 if let Some(known) = self.cluster.sweep(*sweep) {
-                    self.suggester.add_sweep(*sweep, &known.spec);
+                    self.suggester
+                        .add_sweep(*sweep, &known.spec, known.sources());
                 }
             }
             Effect::SweepEnded { sweep } => {

@@ -175,7 +175,8 @@ impl Node {
                 Effect::SweepCreated { sweep } => {
                     let cluster = self.shared();
                     if let Some(known) = cluster.sweep(*sweep) {
-                        self.suggester.add_sweep(*sweep, &known.spec);
+                        self.suggester
+                            .add_sweep(*sweep, &known.spec, known.sources());
                     }
                 }
                 Effect::SweepEnded { sweep } => self.suggester.remove_sweep(*sweep),

@@ -91,11 +91,6 @@ pub(super) fn reads(
         }
         (None, Some(text)) => {
             let column = text_column(dataset, &text.column, text.context)?;
-            if preparation.task == Task::Regression {
-                return Err(DataError::request(
-                    "text: a regression over text is not in this version",
-                ));
-            }
             Ok(Reads::Text {
                 column,
                 context: text.context,

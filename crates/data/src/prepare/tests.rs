@@ -213,6 +213,40 @@ fn a_regression_standardises_its_target() {
 }
 
 #[test]
+fn texts_with_a_number_are_tokens_and_a_standardised_target() {
+    let made = Made::csv(
+        "t,y\na,1\nb,2\nc,3\nd,4\n",
+        &[("t", ColumnKind::Text)],
+    );
+    let mut preparation = made.preparation(Task::Regression, "y");
+    preparation.text = Some(TextColumn {
+        column: "t".to_owned(),
+        context: 2,
+    });
+    preparation.split.valid = 0.5;
+    let (manifest, prepared) = made.prepare(&preparation).unwrap();
+    assert_eq!(
+        (manifest.input, manifest.row_bytes),
+        (InputShape::Bytes { context: 2 }, 8)
+    );
+    let OutputShape::Value { mean, std } = manifest.output else {
+        panic!()
+    };
+    let (train, valid) = all(&prepared);
+    for batch in [train, valid] {
+        let (Input::Tokens(tokens), Target::Values(targets)) = (batch.input, batch.target) else {
+            panic!()
+        };
+        assert_eq!((batch.rows, tokens.len(), targets.len()), (2, 4, 2));
+        for (text, target) in tokens.chunks(2).zip(targets) {
+            let value = f64::from(text[0] - 96);
+            assert_eq!(text[1], i32::from(PAD));
+            assert!((f64::from(target) - (value - mean) / std).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
 fn texts_with_a_class_are_cut_and_padded() {
     let made = Made::csv(
         "t,label\nabcdef,x\ngh,y\nabcdef,x\ngh,y\n",

@@ -15,6 +15,7 @@ mod outcome;
 mod population;
 mod report;
 mod snapshot;
+mod source;
 mod sweep;
 mod trial;
 
@@ -31,6 +32,7 @@ pub use history::{History, SEGMENT_TRIALS, Segment};
 pub use outcome::{Measured, Metrics};
 pub use population::Move;
 pub use snapshot::SnapshotError;
+pub use source::{SOURCE_TRIALS_MAX, Source};
 pub use sweep::{Sweep, SweepState};
 pub use trial::{ATTEMPTS_KEPT, AttemptRecord, Observation, Trial, TrialState, Wish};
 

@@ -26,6 +26,12 @@ impl Cluster {
             Some(next) if sequence == next => {}
             _ => return vec![],
         }
+        let seen = |step, epoch, value| Observation {
+            index,
+            step,
+            epoch,
+            value,
+        };
         let mut effects = match fact {
             // No worker has it, whatever this one says.
             Fact::Observed { trial, .. }
@@ -42,18 +48,10 @@ impl Cluster {
                 step,
                 epoch,
                 value,
-            } => self.observed(
-                trial,
-                attempt,
-                Observation {
-                    index,
-                    step,
-                    epoch,
-                    value,
-                },
-                &Metrics::new(),
-                at,
-            ),
+            } => {
+                let seen = seen(step, epoch, value);
+                self.observed(trial, attempt, seen, &Metrics::new(), at)
+            }
             Fact::Measured {
                 trial,
                 attempt,
@@ -61,18 +59,7 @@ impl Cluster {
                 epoch,
                 value,
                 metrics,
-            } => self.observed(
-                trial,
-                attempt,
-                Observation {
-                    index,
-                    step,
-                    epoch,
-                    value,
-                },
-                &metrics,
-                at,
-            ),
+            } => self.observed(trial, attempt, seen(step, epoch, value), &metrics, at),
             Fact::Checkpointed {
                 trial,
                 attempt,

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::{Cluster, Measured};
+use super::{Cluster, Measured, Source};
 use crate::id::SweepId;
 
 /// The format number written now.
 const SNAPSHOT_FORMAT: u16 = 3;
-/// Ends before what is known of trials' metrics.
+/// Ends before what is known of trials' metrics, and what sweeps took over from others.
 const WITHOUT_MEASURES: u16 = 2;
 /// Ends before the origins of sweeps, the artifacts of trials and the sources of datasets.
 const WITHOUT_ORIGINS: u16 = 1;
@@ -16,6 +16,9 @@ const WITHOUT_ORIGINS: u16 = 1;
 const NONE: [u8; 3] = [0; 3];
 /// How it writes an empty list.
 const NOTHING: [u8; 1] = [0];
+
+/// What a snapshot has of a sweep beside the state.
+type Beside = (SweepId, BTreeMap<u32, Measured>, Vec<Source>);
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SnapshotError {
@@ -31,13 +34,14 @@ impl Cluster {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = SNAPSHOT_FORMAT.to_le_bytes().to_vec();
         // Writing plain data to a vector cannot fail.
-        let measures = self.sweeps().map(|sweep| (sweep.id, &sweep.measured));
-        let measures: Vec<_> = measures.filter(|(_, all)| !all.is_empty()).collect();
-        if let (Ok(body), Ok(measures)) =
-            (postcard::to_stdvec(self), postcard::to_stdvec(&measures))
-        {
+        let beside = self.sweeps().map(|s| (s.id, &s.measured, &s.sources[..]));
+        let is_something = |(_, measured, sources): &(_, &BTreeMap<_, _>, &[Source])| {
+            !measured.is_empty() || !sources.is_empty()
+        };
+        let beside: Vec<_> = beside.filter(is_something).collect();
+        if let (Ok(body), Ok(beside)) = (postcard::to_stdvec(self), postcard::to_stdvec(&beside)) {
             bytes.extend_from_slice(&body);
-            bytes.extend_from_slice(&measures);
+            bytes.extend_from_slice(&beside);
         }
         bytes
     }
@@ -58,11 +62,11 @@ impl Cluster {
         };
         let damaged = |e: postcard::Error| SnapshotError::Postcard(e.to_string());
         let (mut cluster, rest) = postcard::take_from_bytes::<Cluster>(&body).map_err(damaged)?;
-        let measures: Vec<(SweepId, BTreeMap<u32, Measured>)> =
-            postcard::from_bytes(rest).map_err(damaged)?;
-        for (id, measured) in measures {
+        let beside: Vec<Beside> = postcard::from_bytes(rest).map_err(damaged)?;
+        for (id, measured, sources) in beside {
             if let Some(sweep) = cluster.sweeps.get_mut(&id) {
                 sweep.measured = measured;
+                sweep.sources = sources.into();
             }
         }
         Ok(cluster)

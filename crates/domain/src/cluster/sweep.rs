@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{History, SEGMENT_TRIALS, Segment};
 use super::outcome::Measured;
+use super::source::Source;
 use super::trial::{Trial, TrialState};
 use super::{Cluster, Outcome};
 use crate::effect::{Effect, Refusal};
@@ -96,6 +97,9 @@ pub struct Sweep {
     /// What is known of metrics that the search requires something of; beside the sweeps in a snapshot.
     #[serde(skip)]
     pub(crate) measured: BTreeMap<u32, Measured>,
+    /// What it took over from other sweeps; likewise.
+    #[serde(skip)]
+    pub(crate) sources: Arc<[Source]>,
 }
 
 impl Sweep {
@@ -156,6 +160,11 @@ impl Sweep {
     /// `digits-k2f/17`
     pub fn label_of(&self, number: u32) -> String {
         format!("{}/{}", self.name, number)
+    }
+
+    /// What it took over from other sweeps when it was created.
+    pub fn sources(&self) -> &Arc<[Source]> {
+        &self.sources
     }
 
     pub fn scheduler(&self) -> &Scheduler {
@@ -332,6 +341,7 @@ impl Cluster {
             .map_or(SchedulerKind::None, |s| s.scheduler);
         let scheduler = Scheduler::new(kind, spec.objective.goal, spec.budget())
             .map_err(|e| unreadable(e.to_string()))?;
+        let sources = self.sources(&spec)?;
         let id = SweepId(self.next_sweep);
         self.next_sweep += 1;
         let sweep = Sweep {
@@ -361,6 +371,7 @@ impl Cluster {
             seen: LogIndex::default(),
             finished_live: 0,
             measured: BTreeMap::new(),
+            sources: sources.into(),
         };
         self.names.insert(name, id);
         self.sweeps.insert(id, sweep);

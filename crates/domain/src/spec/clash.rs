@@ -139,10 +139,6 @@ fn find_in_reading(model: &ModelSpec, data: &DataSpec, task: Task, found: &mut V
             &["model.kind", "data.image"],
             "transformer reads text: take cnn or mlp, or leave data.image out",
         )),
-        ModelSpec::Transformer { .. } if task == Task::Regression => found.push(Clash::new(
-            &["model.kind", "task"],
-            "a regression over text is not in this version: take mlp or cnn",
-        )),
         ModelSpec::Transformer { .. } | ModelSpec::Noop { .. } => {}
         _ if task == Task::LanguageModel => found.push(Clash::new(
             &["model.kind", "task"],

@@ -204,6 +204,7 @@ pub(super) fn search(space: Space) -> SearchSpec {
         space,
         require: Requirements::default(),
         start: Vec::new(),
+        from: Vec::new(),
     }
 }
 

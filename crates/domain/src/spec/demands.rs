@@ -1,6 +1,6 @@
 //! `search.require` and `search.start`: what trials must hold to, and the points that are tried first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bonfire_search::{
     Assignment, Range, RequireError, RequireProblem, Requirement, Sampler, Space, StartError,
@@ -14,6 +14,7 @@ use super::{SearchSpec, Spec, Task, defaults, suggest};
 
 const REQUIRE: &str = "search.require";
 const START: &str = "search.start";
+const FROM: &str = "search.from";
 
 /// Holds both to the parameters of the search, which are good, and completes the start points.
 pub(super) fn read(root: &Node, fields: &BTreeMap<&str, Slot>, spec: &mut Spec, sink: &mut Sink) {
@@ -42,14 +43,26 @@ pub(super) fn read(root: &Node, fields: &BTreeMap<&str, Slot>, spec: &mut Spec, 
 
 /// What can be said only of the search as a whole.
 pub(super) fn check(root: &Node, search: &SearchSpec, sampler: Sampler, sink: &mut Sink) {
-    if let Err(error) = sampler.requiring(search.require.clone()) {
-        sink.push(root.place(REQUIRE), REQUIRE, error.to_string());
+    if let Some(name) = twice(&search.from) {
+        sink.push(root.place(FROM), FROM, format!("names {name} twice"));
+    }
+    if !search.from.is_empty() && !sampler.looks_at_results() {
+        let message = "this sampler looks at no results, not at those of other sweeps either: take auto, tpe, gp or cmaes";
+        sink.push(root.place(FROM), FROM, message);
     }
     let points = search.start.len();
     if let Some(limit) = search.limit.trials.filter(|limit| points > *limit as usize) {
         let message = format!("has {points} points, more than search.limit.trials {limit}");
         sink.push(root.place(START), START, message);
     }
+    if let Err(error) = sampler.requiring(search.require.clone()) {
+        sink.push(root.place(REQUIRE), REQUIRE, error.to_string());
+    }
+}
+
+fn twice(names: &[String]) -> Option<&String> {
+    let mut seen = BTreeSet::new();
+    names.iter().find(|name| !seen.insert(*name))
 }
 
 fn items<'a>(root: &'a Node, path: &str) -> &'a [Node] {

@@ -348,6 +348,9 @@ pub struct SearchSpec {
     /// Points that are tried first: whole ones of the space, which hold to `require`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start: Vec<Assignment>,
+    /// Sweeps of whose trials the sampler learns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
 }
 
 /// At least one bound is set (a grid bounds itself, and so does a population).

@@ -7,8 +7,8 @@ use proptest::sample::Index;
 use super::told::{outcomes, search_told};
 use super::{any_range, distinct, points, search, searching, small_range, spaces};
 use crate::{
-    Assignment, Event, Goal, Parameter, Range, Requirement, Requirements, Sampler, SamplerError,
-    SamplerKind, Space, StartError, Suggestion, Value, complete_start,
+    Assignment, Event, Goal, Parameter, PriorTrial, Range, Requirement, Requirements, Sampler,
+    SamplerError, SamplerKind, Space, StartError, Suggestion, Value, complete_start,
 };
 
 fn require(texts: &[&str]) -> Requirements {
@@ -62,7 +62,12 @@ proptest! {
         };
         let given: Vec<Assignment> = given.iter().map(part).collect();
         let start = complete_start(&space, &require, seed, &given).unwrap_or_default();
-        let fresh = sampler.starting(start.clone());
+        let prior = other(30, 0.5).into_iter().map(|trial| PriorTrial {
+            parameters: space.place_around(&Assignment::new(), |i| (trial.place * 1e18) as u64 ^ i as u64),
+            ..trial
+        });
+        let prior: Vec<PriorTrial> = prior.take(if seed % 2 == 0 { 30 } else { 0 }).collect();
+        let fresh = sampler.starting(start.clone()).learning_from(&prior);
         let mut sampler = fresh.clone();
         let (history, told) = search_told(&mut sampler, &outcomes, false);
         let found = points(&told);
@@ -261,4 +266,73 @@ fn start_points_are_completed_or_refused() {
         &["kind == 1"],
         Err((0, "require refuses each of 10000 ways to complete it")),
     );
+}
+
+/// Trials of other searches: a bowl over two numbers, whose values do not matter but for their order.
+fn other(count: u32, shift: f64) -> Vec<PriorTrial> {
+    let draws = Sampler::new(SamplerKind::Random, plane(), Goal::Minimize, 9).unwrap();
+    let mut told: Vec<(f64, Assignment)> = (0..count)
+        .filter_map(|number| match draws.suggest(number) {
+            Suggestion::Trial(point) => Some((bowl(&point, shift), point)),
+            Suggestion::Exhausted { .. } => None,
+        })
+        .collect();
+    told.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let last = f64::from(count - 1);
+    let told = (0..count).zip(told);
+    told.map(|(place, (_, parameters))| PriorTrial {
+        parameters,
+        place: f64::from(place) / last,
+    })
+    .collect()
+}
+
+fn plane() -> Space {
+    Space::new(vec![real("a"), real("b")]).unwrap()
+}
+
+fn bowl(point: &Assignment, centre: f64) -> f64 {
+    let far = point
+        .values()
+        .filter_map(Value::as_f64)
+        .map(|x| (x - centre) * (x - centre));
+    far.sum()
+}
+
+/// The mean over seeds of the best of the first trials.
+fn best_of_first(kind: SamplerKind, prior: &[PriorTrial], trials: u32) -> f64 {
+    let best = |seed: u64| {
+        let made = Sampler::new(kind, plane(), Goal::Minimize, seed).unwrap();
+        let mut sampler = made.learning_from(prior);
+        let mut best = f64::INFINITY;
+        for number in 0..trials {
+            let Suggestion::Trial(parameters) = sampler.suggest(number) else {
+                break;
+            };
+            let value = bowl(&parameters, 0.8);
+            best = best.min(value);
+            sampler.observe(&Event::Created { number, parameters });
+            sampler.observe(&Event::Observed {
+                number,
+                at: 1,
+                value,
+            });
+            let ending = crate::Ending::Completed;
+            sampler.observe(&Event::Ended { number, ending });
+        }
+        best
+    };
+    (0..12).map(best).sum::<f64>() / 12.0
+}
+
+/// A search of the same makes the first trials good ones; one of something else is forgotten.
+#[test]
+fn other_searches_help_and_do_not_poison() {
+    for kind in [SamplerKind::Tpe, SamplerKind::Auto] {
+        let alone = best_of_first(kind, &[], 8);
+        let warm = best_of_first(kind, &other(80, 0.8), 8);
+        assert!(warm < alone, "{kind:?}: {warm} and {alone}");
+        let misled = best_of_first(kind, &other(80, 0.1), 60);
+        assert!(misled < 0.02, "{kind:?}: {misled}");
+    }
 }

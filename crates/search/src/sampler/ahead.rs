@@ -129,6 +129,7 @@ impl<'a> Batch<'a> {
         let valued = sampler.history.valued();
         let running = sampler.history.running() + self.points.len();
         let choice = match sampler.kind {
+            _ if valued < auto::STARTUP && sampler.prior.weight(valued) > 0.0 => Choice::Parzen,
             _ if valued < auto::STARTUP => Choice::Spread,
             _ if sampler.explores && explores(sampler.seed, number) => Choice::Random,
             SamplerKind::Gp => Choice::GaussianProcess,

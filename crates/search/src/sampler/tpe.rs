@@ -39,7 +39,7 @@ const BAD: Width = Width { scale: 0.3, ..GOOD };
 
 /// The new candidate that good trials make most likely beside bad ones; the best of all where none is new.
 ///
-/// At least one trial has a value.
+/// At least one trial has a value, or other searches say something.
 pub(super) fn suggest(
     known: &Known<'_>,
     number: u32,
@@ -47,16 +47,23 @@ pub(super) fn suggest(
 ) -> Assignment {
     let mut stream = stream(b"bonfire:tpe:0001", known.seed, u64::from(number));
     let good = good(known);
-    let bad = bad(known, &good);
+    let mut bad = bad(known, &good);
     let absent = vec![ABSENT; known.axes.len()];
     // The better, the heavier, with a mean of about 1 (the prior has 1): Watanabe 2023, section 3.2.
     let count = good.len();
     let weights = (0..count).map(|i| 2.0 * (count - i) as f64 / count as f64);
-    let weights = weights.collect();
-    let points = good.iter().map(|told| told.point).collect();
+    let mut weights: Vec<f64> = weights.collect();
+    let mut points: Vec<&[f64]> = good.iter().map(|told| told.point).collect();
+    let mut bad_weights = vec![1.0; bad.len()];
+    let faded = known.prior.weight(known.history.valued());
+    if faded > 0.0 {
+        points.extend(known.prior.good());
+        weights.resize(points.len(), faded);
+        bad.extend(known.prior.bad());
+        bad_weights.resize(bad.len(), faded);
+    }
     let likely = Parzen::new(known.axes, points, weights, &absent, GOOD);
-    let weights = vec![1.0; bad.len()];
-    let unlikely = Parzen::new(known.axes, bad, weights, &absent, BAD);
+    let unlikely = Parzen::new(known.axes, bad, bad_weights, &absent, BAD);
     let mut scratch = Vec::new();
     let mut best: Option<(bool, f64, Assignment)> = None;
     let rounds = if known.is_bound { ROUNDS_BOUND } else { ROUNDS };

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::rung::{Entry, Rung};
 use super::{Promotion, RungPlan, Verdict};
-use crate::goal::rank_of_violation;
 use crate::{Event, Goal};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,20 +81,14 @@ impl Asha {
     }
 
     pub(super) fn observe(&mut self, event: &Event) -> Verdict {
+        if let Some((at, rank)) = event.rank(self.goal) {
+            return self.take_value(event.number(), at, rank);
+        }
         match event {
             Event::Created { number, .. } => {
                 self.trials.entry(*number).or_default();
                 Verdict::Continue
             }
-            Event::Observed { number, at, value } => {
-                self.take_value(*number, *at, self.goal.rank(*value))
-            }
-            Event::Violated {
-                number,
-                at,
-                violation,
-                ..
-            } => self.take_value(*number, *at, rank_of_violation(*violation)),
             Event::Ended { number, .. } => {
                 let track = self.trials.entry(*number).or_default();
                 track.ended = true;
@@ -104,6 +97,7 @@ impl Asha {
                 }
                 Verdict::Continue
             }
+            _ => Verdict::Continue,
         }
     }
 

@@ -73,13 +73,7 @@ impl Hyperband {
     }
 
     pub(super) fn observe(&mut self, event: &Event) -> Verdict {
-        let number = match event {
-            Event::Created { number, .. }
-            | Event::Observed { number, .. }
-            | Event::Ended { number, .. }
-            | Event::Violated { number, .. } => *number,
-        };
-        self.of_mut(number).observe(event)
+        self.of_mut(event.number()).observe(event)
     }
 
     /// The one that goes furthest, in the bracket with more rungs where two go as far.

@@ -62,7 +62,7 @@ impl Median {
                 self.end(*number, *ending);
                 Verdict::Continue
             }
-            Event::Violated { .. } => Verdict::Continue, // comes as no number
+            Event::Violated { .. } | Event::Several { .. } => Verdict::Continue, // come as `Observed`
         }
     }
 

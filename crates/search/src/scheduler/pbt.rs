@@ -14,7 +14,6 @@ use rand_chacha::rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::{Exploit, Promotion, RungPlan, Turn, Verdict};
-use crate::goal::rank_of_violation;
 use crate::sampler::stream;
 use crate::{Ending, Event, Goal};
 
@@ -84,25 +83,20 @@ impl Pbt {
 
     /// Whoever was not created for the population (a fork of a user's) or has left it changes nothing.
     pub(super) fn observe(&mut self, event: &Event) -> Verdict {
+        if let Some((at, rank)) = event.rank(self.goal) {
+            return self.take_value(event.number(), at, rank);
+        }
         match event {
             Event::Created { number, .. } => {
                 let first = Member::new(self.after(0), None);
                 self.members.entry(*number).or_insert(first);
                 Verdict::Continue
             }
-            Event::Observed { number, at, value } => {
-                self.take_value(*number, *at, self.goal.rank(*value))
-            }
-            Event::Violated {
-                number,
-                at,
-                violation,
-                ..
-            } => self.take_value(*number, *at, rank_of_violation(*violation)),
             Event::Ended { number, ending } => {
                 self.end(*number, *ending);
                 Verdict::Continue
             }
+            _ => Verdict::Continue,
         }
     }
 

@@ -63,7 +63,7 @@ impl Plateau {
                 };
                 self.trials.insert(*number, ended);
             }
-            Event::Violated { .. } => {} // comes as no number
+            Event::Violated { .. } | Event::Several { .. } => {} // come as `Observed`
         }
         Verdict::Continue
     }

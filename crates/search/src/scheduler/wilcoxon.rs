@@ -63,7 +63,7 @@ impl Wilcoxon {
             }
             Event::Observed { number, at, value } => return self.take_value(*number, *at, *value),
             Event::Ended { number, ending } => self.end(*number, *ending),
-            Event::Violated { .. } => {} // comes as no number
+            Event::Violated { .. } | Event::Several { .. } => {} // come as `Observed`
         }
         Verdict::Continue
     }

@@ -181,8 +181,26 @@ pub(in super::super) const REST: &[Field] = &[
         },
         |_, _| {}, // read by `demands`, which knows the parameters
     ),
-    Field::later("search.from"),
+    Field::new(
+        "search.from",
+        Shape::List {
+            of: &Shape::Name,
+            min: 1,
+            max: FROM_MAX,
+        },
+        "sweeps of the fleet whose trials the first suggestions are made from",
+        |s| {
+            of(s, |search| match search.from.as_slice() {
+                [] => Datum::Absent,
+                names => Datum::of_texts(names),
+            })
+        },
+        |s, v| with(s, |search| search.from = v.texts()),
+    ),
 ];
+
+/// Sweeps to learn from.
+const FROM_MAX: usize = 8;
 
 /// Points to try first.
 const START_MAX: usize = 1_000;
