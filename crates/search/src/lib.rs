@@ -33,8 +33,8 @@ pub use require::{
     RequireProblem, Requirement, Requirements,
 };
 pub use sampler::{
-    GRID_MAX, PriorTrial, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind, StartError,
-    complete_start, is_usable,
+    GRID_MAX, OBJECTIVES_MAX, PriorTrial, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind,
+    StartError, complete_start, is_usable,
 };
 pub use scheduler::{
     Exploit, Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind,
@@ -44,3 +44,7 @@ pub use space::{
     Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError, SpaceProblem, VALUES_MAX,
 };
 pub use value::{Assignment, Value};
+
+pub fn front(_goals: &[Goal], _values: &[&[f64]]) -> Vec<usize> {
+    Vec::new()
+}

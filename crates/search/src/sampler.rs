@@ -39,6 +39,7 @@ use prior::Prior;
 use taken::Taken;
 
 /// The most points a grid may have: trials are numbered by a `u32`.
+pub const OBJECTIVES_MAX: usize = 3;
 pub const GRID_MAX: u128 = u32::MAX as u128;
 
 /// The way to search. `Auto` starts with Sobol and mixes a Gaussian process and TPE, see docs/search.md.
@@ -51,6 +52,7 @@ pub enum SamplerKind {
     Tpe,
     Gp,
     Cmaes,
+    Nsga2,
 }
 
 /// Why a sampler cannot search a space.
@@ -248,6 +250,10 @@ impl Sampler {
         }
     }
 
+    pub fn toward(self, _goals: &[Goal]) -> Result<Sampler, SamplerError> {
+        Ok(self)
+    }
+
     fn under_population(self) -> Result<Sampler, SamplerError> {
         let kind = match self.kind {
             SamplerKind::Auto if self.space.parameters().len() > SOBOL_DIMENSIONS_MAX => {
@@ -287,8 +293,8 @@ impl Sampler {
     /// The same search, which begins with what trials of other searches say: TPE makes its first suggestions from them instead
     /// of points that fill the space, and takes them into account while it has few trials of its own. No event has been
     /// observed yet. A sampler that does not look at results takes no notice.
-    pub fn learning_from(mut self, trials: &[PriorTrial]) -> Sampler {
-        self.prior = Prior::new(&self.space, &self.axes, trials);
+    pub fn learning_from(mut self, searches: &[Vec<PriorTrial>]) -> Sampler {
+        self.prior = Prior::new(&self.space, &self.axes, searches);
         self
     }
 
@@ -419,7 +425,11 @@ impl Sampler {
     pub fn looks_at_results(&self) -> bool {
         match self.kind {
             SamplerKind::Grid | SamplerKind::Random | SamplerKind::Sobol => false,
-            SamplerKind::Auto | SamplerKind::Tpe | SamplerKind::Gp | SamplerKind::Cmaes => true,
+            SamplerKind::Auto
+            | SamplerKind::Tpe
+            | SamplerKind::Gp
+            | SamplerKind::Cmaes
+            | SamplerKind::Nsga2 => true,
         }
     }
 

@@ -10,6 +10,7 @@ mod control;
 mod external;
 mod fleet;
 mod fork;
+mod front;
 mod history;
 mod outcome;
 mod population;

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::outcome::OldMeasured;
 use super::{Cluster, Measured, Source};
 use crate::id::SweepId;
 
 /// The format number written now.
-const SNAPSHOT_FORMAT: u16 = 3;
-/// Ends before what is known of trials' metrics, and what sweeps took over from others.
+const SNAPSHOT_FORMAT: u16 = 4;
+/// Ends before what sweeps took over from others, and the values of objectives after the first.
+const WITHOUT_SOURCES: u16 = 3;
+/// Ends before what is known of trials' metrics.
 const WITHOUT_MEASURES: u16 = 2;
 /// Ends before the origins of sweeps, the artifacts of trials and the sources of datasets.
 const WITHOUT_ORIGINS: u16 = 1;
@@ -19,6 +22,14 @@ const NOTHING: [u8; 1] = [0];
 
 /// What a snapshot has of a sweep beside the state.
 type Beside = (SweepId, BTreeMap<u32, Measured>, Vec<Source>);
+
+/// The same in format 3.
+type OldBeside = (SweepId, BTreeMap<u32, OldMeasured>);
+
+fn upgraded((sweep, measured): OldBeside) -> Beside {
+    let measured = measured.into_iter().map(|(n, old)| (n, old.into()));
+    (sweep, measured.collect(), Vec::new())
+}
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SnapshotError {
@@ -54,15 +65,22 @@ impl Cluster {
         let Some((format, body)) = bytes.split_first_chunk::<2>() else {
             return Err(SnapshotError::Short { found: bytes.len() });
         };
-        let body = match u16::from_le_bytes(*format) {
-            SNAPSHOT_FORMAT => Cow::Borrowed(body),
+        let format = u16::from_le_bytes(*format);
+        let body = match format {
+            SNAPSHOT_FORMAT | WITHOUT_SOURCES => Cow::Borrowed(body),
             WITHOUT_MEASURES => Cow::Owned([body, &NOTHING].concat()),
             WITHOUT_ORIGINS => Cow::Owned([body, &NONE, &NOTHING].concat()),
             found => return Err(SnapshotError::Format { found }),
         };
         let damaged = |e: postcard::Error| SnapshotError::Postcard(e.to_string());
         let (mut cluster, rest) = postcard::take_from_bytes::<Cluster>(&body).map_err(damaged)?;
-        let beside: Vec<Beside> = postcard::from_bytes(rest).map_err(damaged)?;
+        let beside: Vec<Beside> = match format {
+            WITHOUT_SOURCES => {
+                let old: Vec<OldBeside> = postcard::from_bytes(rest).map_err(damaged)?;
+                old.into_iter().map(upgraded).collect()
+            }
+            _ => postcard::from_bytes(rest).map_err(damaged)?,
+        };
         for (id, measured, sources) in beside {
             if let Some(sweep) = cluster.sweeps.get_mut(&id) {
                 sweep.measured = measured;

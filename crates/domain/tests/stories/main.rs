@@ -75,6 +75,47 @@ fn asha_pauses_promotes_and_prunes() {
 }
 
 #[test]
+fn a_fork_takes_no_place_on_a_rung() {
+    let mut story = Story::new();
+    story.join(1, 1);
+    let search = SOBOL.replace("SCHEDULER", "asha, min: 1, max: 9, eta: 3");
+    story.submit(&noop(&search));
+    let id = |number| TrialId {
+        sweep: SweepId(0),
+        number,
+    };
+    let reach = |story: &mut Story, number, value| {
+        story.observe(1, number, 1, value);
+        story.save(1, number, 1, value);
+        story.end(1, number, AttemptEnd::Reached);
+    };
+    reach(&mut story, 0, 1.3);
+    let parent = story.cluster.trial(id(0)).unwrap().into_owned();
+    story.apply(
+        None,
+        vec![Command::Fork {
+            request: 99,
+            parent: id(0),
+            step: 1,
+            parameters: parent.parameters,
+            at: WallMs(0),
+        }],
+    );
+    reach(&mut story, 1, 1.2);
+    // It is better than all of them, and has trained longer.
+    story.observe(1, 2, 2, 0.1);
+    let scheduler = |story: &Story| story.cluster.sweep(SweepId(0)).unwrap().scheduler().clone();
+    assert_eq!(scheduler(&story).promotable(), None);
+    story.observe(1, 2, 9, 0.05);
+    story.end(1, 2, AttemptEnd::Reached);
+    reach(&mut story, 3, 1.1);
+    // The best of the three that the sampler made goes on.
+    let open = story.cluster.sweep(SweepId(0)).unwrap().running();
+    assert_eq!(open.first(), Some(&3));
+    assert_eq!(story.cluster.trial(id(3)).unwrap().until, 3);
+}
+
+#[test]
 fn faults_are_retried_with_backoff_and_counted() {
     let mut story = Story::new();
     story.join(1, 1);

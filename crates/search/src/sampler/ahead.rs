@@ -118,9 +118,11 @@ impl<'a> Batch<'a> {
                 .point(self.taken.next_free(0))
                 .unwrap_or_default(),
             SamplerKind::Sobol => self.spread(number),
-            SamplerKind::Tpe | SamplerKind::Gp | SamplerKind::Auto | SamplerKind::Cmaes => {
-                self.learned(number)
-            }
+            SamplerKind::Tpe
+            | SamplerKind::Gp
+            | SamplerKind::Auto
+            | SamplerKind::Cmaes
+            | SamplerKind::Nsga2 => self.learned(number),
         }
     }
 
@@ -129,7 +131,7 @@ impl<'a> Batch<'a> {
         let valued = sampler.history.valued();
         let running = sampler.history.running() + self.points.len();
         let choice = match sampler.kind {
-            _ if valued < auto::STARTUP && sampler.prior.weight(valued) > 0.0 => Choice::Parzen,
+            _ if valued < auto::STARTUP && self.is_told_by_others() => Choice::Parzen,
             _ if valued < auto::STARTUP => Choice::Spread,
             _ if sampler.explores && explores(sampler.seed, number) => Choice::Random,
             SamplerKind::Gp => Choice::GaussianProcess,
@@ -163,6 +165,12 @@ impl<'a> Batch<'a> {
                     .unwrap_or_else(|| tpe::suggest(&known, number, is_new))
             }
         }
+    }
+
+    /// Whether other searches say something that can be believed.
+    fn is_told_by_others(&self) -> bool {
+        let known = self.sampler.known();
+        !self.sampler.prior.parts(&known).is_empty()
     }
 
     /// Whether that point may be tried and no trial has it.
