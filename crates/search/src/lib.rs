@@ -12,6 +12,7 @@
 //! Schedulers likewise.
 
 mod event;
+mod front;
 mod goal;
 mod importance;
 mod require;
@@ -19,11 +20,13 @@ mod sampler;
 mod scheduler;
 mod space;
 mod value;
+mod volume;
 
 #[cfg(test)]
 mod properties;
 
 pub use event::{Ending, Event, Suggestion};
+pub use front::{OBJECTIVES_MAX, front};
 pub use goal::Goal;
 pub use importance::{
     IMPORTANCE_TRIALS_MIN, Importance, ImportanceError, Importances, PairImportance, importance,
@@ -44,3 +47,4 @@ pub use space::{
     Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError, SpaceProblem, VALUES_MAX,
 };
 pub use value::{Assignment, Value};
+pub use volume::hypervolume;

@@ -8,7 +8,9 @@ use rand_chacha::rand_core::RngCore;
 
 use super::allowed::DRAWS_MAX;
 use super::auto::{self, Choice};
-use super::{Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, random, sobol, tpe};
+use super::{
+    Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, nsga2, random, sobol, tpe,
+};
 use crate::space::unit;
 use crate::{Assignment, Suggestion};
 
@@ -118,9 +120,11 @@ impl<'a> Batch<'a> {
                 .point(self.taken.next_free(0))
                 .unwrap_or_default(),
             SamplerKind::Sobol => self.spread(number),
-            SamplerKind::Tpe | SamplerKind::Gp | SamplerKind::Auto | SamplerKind::Cmaes => {
-                self.learned(number)
-            }
+            SamplerKind::Tpe
+            | SamplerKind::Gp
+            | SamplerKind::Auto
+            | SamplerKind::Cmaes
+            | SamplerKind::Nsga2 => self.learned(number),
         }
     }
 
@@ -135,6 +139,11 @@ impl<'a> Batch<'a> {
             SamplerKind::Gp => Choice::GaussianProcess,
             SamplerKind::Tpe => Choice::Parzen,
             SamplerKind::Cmaes => Choice::Evolution,
+            SamplerKind::Nsga2 if valued < nsga2::POPULATION => Choice::Spread,
+            SamplerKind::Nsga2 => Choice::Offspring,
+            _ if !sampler.several.is_empty() => {
+                auto::choose_front(number, sampler.axes.len(), valued, running)
+            }
             _ => {
                 let dimensions = sampler.axes.len();
                 auto::choose(number, dimensions, valued, running, sampler.evolves())
@@ -150,6 +159,9 @@ impl<'a> Batch<'a> {
             Choice::Spread => self.spread(number),
             Choice::Random => self.random(number),
             Choice::Parzen => tpe::suggest(&known, number, is_new),
+            Choice::Offspring => {
+                nsga2::suggest(&known, number, is_new).unwrap_or_else(|| self.spread(number))
+            }
             Choice::Evolution => {
                 let evolution = self
                     .evolution
