@@ -79,7 +79,10 @@ fn maker(by: Maker) -> (&'static str, &'static str) {
         Maker::Random => ("random", "drawn"),
         Maker::Sobol => ("sobol", "fills the space"),
         Maker::From => ("tpe", "likely among what other sweeps found good"),
-        Maker::Tpe => ("tpe", "likely among the good trials and not among the others"),
+        Maker::Tpe => (
+            "tpe",
+            "likely among the good trials and not among the others",
+        ),
         Maker::Gp => ("gp", "most improvement is expected of it"),
         Maker::Cmaes => ("cmaes", "drawn around where good trials lie"),
         Maker::Nsga2 => ("nsga2", "made of two good trials"),

@@ -19,9 +19,7 @@ use std::collections::BTreeMap;
 use bonfire_domain::cluster::{Cluster, Sweep};
 use bonfire_domain::metric::Point;
 use bonfire_domain::select::{self, SelectError};
-use bonfire_domain::view::{
-    self, FleetDocument, NodeDocument, SUGGESTIONS_MAX, TrialDocument,
-};
+use bonfire_domain::view::{self, FleetDocument, NodeDocument, SUGGESTIONS_MAX, TrialDocument};
 use bonfire_domain::{Digest, SweepId, TrialId, WorkerId};
 use bonfire_proto::wire::{Document, PATH_BYTES_MAX};
 use bytes::Bytes;

@@ -62,7 +62,10 @@ fn other_paths_name_nothing() {
     }
     for count in ["0", "65", "-1", "many", ""] {
         let path = format!("/v1/sweeps/a/next?count={count}");
-        assert!(matches!(parse(&path), Err(DocumentError::Wrong(_))), "{path}");
+        assert!(
+            matches!(parse(&path), Err(DocumentError::Wrong(_))),
+            "{path}"
+        );
     }
     let long = format!("/v1/sweeps/{}", "a".repeat(PATH_BYTES_MAX));
     assert!(matches!(parse(&long), Err(DocumentError::Wrong(_))));

@@ -12,6 +12,8 @@
 //! Schedulers likewise.
 
 mod event;
+mod explain;
+mod front;
 mod goal;
 mod importance;
 mod require;
@@ -19,11 +21,14 @@ mod sampler;
 mod scheduler;
 mod space;
 mod value;
+mod volume;
 
 #[cfg(test)]
 mod properties;
 
 pub use event::{Ending, Event, Suggestion};
+pub use explain::{Expected, Explanation, Maker, Neighbour};
+pub use front::{OBJECTIVES_MAX, front};
 pub use goal::Goal;
 pub use importance::{
     IMPORTANCE_TRIALS_MIN, Importance, ImportanceError, Importances, PairImportance, importance,
@@ -33,8 +38,8 @@ pub use require::{
     RequireProblem, Requirement, Requirements,
 };
 pub use sampler::{
-    GRID_MAX, OBJECTIVES_MAX, PriorTrial, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind,
-    StartError, complete_start, is_usable,
+    GRID_MAX, PriorTrial, SOBOL_DIMENSIONS_MAX, Sampler, SamplerError, SamplerKind, StartError,
+    complete_start, is_usable,
 };
 pub use scheduler::{
     Exploit, Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind,
@@ -44,7 +49,4 @@ pub use space::{
     Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError, SpaceProblem, VALUES_MAX,
 };
 pub use value::{Assignment, Value};
-
-pub fn front(_goals: &[Goal], _values: &[&[f64]]) -> Vec<usize> {
-    Vec::new()
-}
+pub use volume::hypervolume;

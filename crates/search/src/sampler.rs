@@ -9,13 +9,18 @@ mod auto;
 mod axes;
 mod cma;
 mod directions;
+mod error;
 mod gp;
 mod grid;
 mod history;
+mod kept;
 mod levels;
+mod motpe;
+mod nsga2;
 mod parzen;
 mod prior;
 mod random;
+mod several;
 mod sobol;
 mod start;
 mod taken;
@@ -26,20 +31,25 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use directions::DIMENSIONS_MAX as SOBOL_DIMENSIONS_MAX;
+pub use error::SamplerError;
 pub use prior::{PriorTrial, is_usable};
 pub(crate) use random::stream;
 pub use start::{StartError, complete_start};
 
-use crate::{Assignment, Event, Goal, Requirements, Scheduler, SchedulerKind, Space, Suggestion};
+use crate::{
+    Assignment, Event, Explanation, Goal, OBJECTIVES_MAX, Requirements, Scheduler, SchedulerKind,
+    Space, Suggestion,
+};
 use allowed::Allowed;
 use axes::Axes;
 use cma::Evolution;
 use history::History;
+use kept::Kept;
 use prior::Prior;
+use several::Several;
 use taken::Taken;
 
 /// The most points a grid may have: trials are numbered by a `u32`.
-pub const OBJECTIVES_MAX: usize = 3;
 pub const GRID_MAX: u128 = u32::MAX as u128;
 
 /// The way to search. `Auto` starts with Sobol and mixes a Gaussian process and TPE, see docs/search.md.
@@ -52,39 +62,8 @@ pub enum SamplerKind {
     Tpe,
     Gp,
     Cmaes,
+    /// A search of several objectives.
     Nsga2,
-}
-
-/// Why a sampler cannot search a space.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum SamplerError {
-    #[error(
-        "a grid needs finite sets of values, continuous here: {}; give them values, or take sobol",
-        .parameters.join(", ")
-    )]
-    GridContinuous { parameters: Vec<String> },
-    #[error("the grid has {size} points, more than the limit of {max}: take sobol or random")]
-    GridTooLarge { size: u128, max: u128 },
-    #[error("sobol searches at most {max} parameters, here are {dimensions}: take random")]
-    TooManyDimensions { dimensions: usize, max: usize },
-    #[error(
-        "bohb suggests by tpe: take auto or tpe; with another sampler, hyperband has the same rungs"
-    )]
-    NotTpe { kind: SamplerKind },
-    #[error(
-        "pbt draws its population before there are results, and forks search on: take auto, sobol or random"
-    )]
-    NotDrawn { kind: SamplerKind },
-    #[error("require refuses each of the space's {points} points: there is nothing to try")]
-    NothingAllowed { points: u128 },
-    #[error(
-        "require refuses each of {draws} points drawn evenly from the space: nothing to try was found, make the ranges fit it"
-    )]
-    NothingFound { draws: u32 },
-    #[error(
-        "the grid has {size} points, and with require at most {max} can be looked through: take sobol or random"
-    )]
-    GridNotListed { size: u128, max: u128 },
 }
 
 /// A search in progress.
@@ -109,6 +88,8 @@ pub struct Sampler {
     evolution: Evolution,
     /// Whether a share of the suggestions is random, as in BOHB.
     explores: bool,
+    /// What a search of several objectives knows besides; empty in one of one.
+    several: Several,
     /// Follows from the space.
     axes: Arc<Axes>,
 }
@@ -121,67 +102,12 @@ struct Known<'a> {
     goal: Goal,
     seed: u64,
     history: &'a History,
+    several: &'a Several,
     prior: &'a Prior,
     /// Whether requirements may refuse a point.
     is_bound: bool,
     /// Points of this batch that come before, in order.
     ahead: &'a [Box<[f64]>],
-}
-
-/// A sampler as it is written down: without what follows from the rest.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    kind: SamplerKind,
-    space: Space,
-    goal: Goal,
-    seed: u64,
-    taken: Taken,
-    allowed: Allowed,
-    start: Vec<Assignment>,
-    started: usize,
-    prior: Prior,
-    history: History,
-    evolution: Evolution,
-    explores: bool,
-}
-
-impl From<Kept> for Sampler {
-    fn from(kept: Kept) -> Sampler {
-        Sampler {
-            axes: Arc::new(Axes::of(&kept.space)),
-            kind: kept.kind,
-            space: kept.space,
-            goal: kept.goal,
-            seed: kept.seed,
-            taken: kept.taken,
-            allowed: kept.allowed,
-            start: kept.start,
-            started: kept.started,
-            prior: kept.prior,
-            history: kept.history,
-            evolution: kept.evolution,
-            explores: kept.explores,
-        }
-    }
-}
-
-impl From<Sampler> for Kept {
-    fn from(sampler: Sampler) -> Kept {
-        Kept {
-            kind: sampler.kind,
-            space: sampler.space,
-            goal: sampler.goal,
-            seed: sampler.seed,
-            taken: sampler.taken,
-            allowed: sampler.allowed,
-            start: sampler.start,
-            started: sampler.started,
-            prior: sampler.prior,
-            history: sampler.history,
-            evolution: sampler.evolution,
-            explores: sampler.explores,
-        }
-    }
 }
 
 impl Sampler {
@@ -219,6 +145,7 @@ impl Sampler {
                 _ => Evolution::default(),
             },
             explores: false,
+            several: Several::default(),
         })
     }
 
@@ -250,10 +177,6 @@ impl Sampler {
         }
     }
 
-    pub fn toward(self, _goals: &[Goal]) -> Result<Sampler, SamplerError> {
-        Ok(self)
-    }
-
     fn under_population(self) -> Result<Sampler, SamplerError> {
         let kind = match self.kind {
             SamplerKind::Auto if self.space.parameters().len() > SOBOL_DIMENSIONS_MAX => {
@@ -266,6 +189,31 @@ impl Sampler {
         Ok(Sampler {
             kind,
             evolution: Evolution::default(),
+            ..self
+        })
+    }
+
+    /// The same search toward several objectives: of those that each trial stands for, it looks for the values that no others
+    /// dominate. `goals[0]` is the goal that it was made with. A trial stands for its evaluation whose first objective is
+    /// best, the earlier of equals, with all values there. One goal changes nothing. No event has been observed yet.
+    ///
+    /// # Errors
+    /// [`SamplerError::OneObjective`], [`SamplerError::OneValueAlone`] and [`SamplerError::TooManyObjectives`].
+    pub fn toward(self, goals: &[Goal]) -> Result<Sampler, SamplerError> {
+        let (objectives, max) = (goals.len(), OBJECTIVES_MAX);
+        match (objectives, self.kind) {
+            (0 | 1, SamplerKind::Nsga2) => return Err(SamplerError::OneObjective),
+            (0 | 1, _) => return Ok(self),
+            _ if objectives > max => {
+                return Err(SamplerError::TooManyObjectives { objectives, max });
+            }
+            (_, kind @ SamplerKind::Cmaes) => return Err(SamplerError::OneValueAlone { kind }),
+            _ => {}
+        }
+        Ok(Sampler {
+            goal: goals[0],
+            evolution: Evolution::default(),
+            several: Several::toward(goals),
             ..self
         })
     }
@@ -310,14 +258,23 @@ impl Sampler {
         if !self.looks_at_results() {
             return;
         }
-        let evolves = self.evolves();
-        match event {
-            Event::Created { number, parameters } => self.create(*number, parameters),
+        if let Event::Created { number, parameters } = event {
+            self.create(*number, parameters);
+        } else if self.several.is_empty() {
+            self.learn(event);
+        } else {
+            self.several.learn(&mut self.history, event);
+        }
+    }
+
+    /// What comes of a trial, in a search of one objective.
+    fn learn(&mut self, event: &Event) {
+        let (goal, evolves) = (self.goal, self.evolves());
+        let (number, has_value) = match event {
+            Event::Created { .. } => return,
             Event::Observed { number, at, value } => {
-                self.history.observe(self.goal, *number, *at, *value);
-                if evolves {
-                    self.evolution.report(*number, value.is_finite());
-                }
+                self.history.observe(goal, *number, *at, *value);
+                (*number, value.is_finite())
             }
             Event::Violated {
                 number,
@@ -326,21 +283,24 @@ impl Sampler {
                 ..
             } => {
                 let history = &mut self.history;
-                history.violate(self.goal, *number, *violation, *before);
-                if evolves {
-                    self.evolution.report(*number, true);
-                }
+                history.violate(goal, *number, *violation, *before);
+                (*number, true)
             }
             Event::Several { number, at, values } => {
                 let value = values.first().copied().unwrap_or(f64::NAN);
-                self.history.observe(self.goal, *number, *at, value);
+                self.history.observe(goal, *number, *at, value);
+                (*number, value.is_finite())
             }
             Event::Ended { number, ending } => {
-                self.history.end(self.goal, *number, *ending);
+                self.history.end(goal, *number, *ending);
                 if evolves {
                     self.evolution.end(*number);
                 }
+                return;
             }
+        };
+        if evolves {
+            self.evolution.report(number, has_value);
         }
     }
 
@@ -356,6 +316,7 @@ impl Sampler {
                 goal: self.goal,
                 seed: self.seed,
                 history: &self.history,
+                several: &self.several,
                 prior: &self.prior,
                 is_bound: self.allowed.binds(),
                 ahead: &[],
@@ -370,7 +331,7 @@ impl Sampler {
     fn evolves(&self) -> bool {
         match self.kind {
             SamplerKind::Cmaes => true,
-            SamplerKind::Auto => self.axes.are_continuous(),
+            SamplerKind::Auto => self.several.is_empty() && self.axes.are_continuous(),
             _ => false,
         }
     }
@@ -382,6 +343,7 @@ impl Sampler {
             goal: self.goal,
             seed: self.seed,
             history: &self.history,
+            several: &self.several,
             prior: &self.prior,
             is_bound: self.allowed.binds(),
             ahead: &[],
@@ -399,7 +361,7 @@ impl Sampler {
     /// - Start points come first, one after the other.
     /// - Grid: the first point in the space's order that no trial has.
     /// - Random and Sobol: a place of the unit cube, a function of (seed, number).
-    /// - TPE, the Gaussian process, CMA-ES and auto: a function of (seed, number, events).
+    /// - TPE, the Gaussian process, CMA-ES, NSGA-II and auto: a function of (seed, number, events).
     ///
     /// Where a trial already has that point, and the point has no active continuous parameter, a free one instead: no
     /// such point comes twice while another is left. Where requirements refuse the point, others are drawn. A finite space ends
@@ -419,6 +381,11 @@ impl Sampler {
     /// where the last is `Exhausted`, or numbers run out.
     pub fn suggest_many(&self, first: u32, count: u32) -> Vec<Suggestion> {
         ahead::suggest(self, first, count)
+    }
+
+    /// As [`Sampler::suggest_many`], each with what makes it and what a model expects of it; why no more come, if that is so.
+    pub fn explain(&self, first: u32, count: u32) -> (Vec<Explanation>, Option<String>) {
+        ahead::explain(self, first, count)
     }
 
     /// Whether a suggestion depends on values that trials have reported. If not, it can be made ahead of results.

@@ -58,7 +58,10 @@ pub fn suggestions(cluster: &Cluster, id: SweepId, count: u32) -> Option<Suggest
     };
     Some(SuggestionsDocument {
         sweep: sweep.name.clone(),
-        suggestions: explained.into_iter().map(|one| document(sweep, one)).collect(),
+        suggestions: explained
+            .into_iter()
+            .map(|one| document(sweep, one))
+            .collect(),
         reason,
     })
 }

@@ -24,6 +24,8 @@ pub(super) enum Choice {
     Parzen,
     /// CMA-ES.
     Evolution,
+    /// NSGA-II.
+    Offspring,
 }
 
 /// What `auto` takes for the trial of that number. `valued`: trials with a value; `running`: trials without one that
@@ -47,6 +49,16 @@ pub(super) fn choose(
     } else {
         Choice::Parzen
     }
+}
+
+/// As [`choose`], in a search of several objectives.
+pub(super) fn choose_front(
+    number: u32,
+    dimensions: usize,
+    valued: usize,
+    running: usize,
+) -> Choice {
+    choose(number, dimensions, valued, running, false)
 }
 
 #[cfg(test)]

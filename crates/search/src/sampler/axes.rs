@@ -66,6 +66,14 @@ impl Axis {
             Axis::Category { .. } | Axis::Line => place,
         }
     }
+
+    /// The coordinate at a share of the axis in [0, 1).
+    pub(super) fn at_share(&self, share: f64) -> f64 {
+        match self {
+            Axis::Category { count } => libm::floor(share * *count as f64),
+            Axis::Cells { .. } | Axis::Line => self.coordinate(share),
+        }
+    }
 }
 
 /// Log integers in logarithms, all others evenly.

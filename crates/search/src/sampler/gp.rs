@@ -11,7 +11,10 @@
 //! name their own.
 
 mod acquire;
+mod boxes;
+mod explain;
 mod fit;
+mod front;
 mod kernel;
 mod matrix;
 mod normal;
@@ -21,6 +24,7 @@ mod posterior;
 use super::Known;
 use super::history::Told;
 use crate::Assignment;
+pub(super) use explain::explain;
 use fit::Hyper;
 pub(super) use normal::quantile;
 use posterior::Posterior;
@@ -37,6 +41,13 @@ pub(super) const RUNNING_MAX: usize = 64;
 pub(super) struct Model<'a> {
     /// Best first.
     points: Vec<&'a [f64]>,
+    /// One an objective.
+    outputs: Vec<Output>,
+}
+
+/// What one objective is at the points, and how it covaries.
+#[derive(Clone, Debug)]
+struct Output {
     values: Vec<f64>,
     hyper: Hyper,
 }
@@ -44,19 +55,26 @@ pub(super) struct Model<'a> {
 impl<'a> Model<'a> {
     /// At least one trial has a value.
     pub(super) fn new(known: &Known<'a>) -> Model<'a> {
+        if !known.several.is_empty() {
+            return front::model(known);
+        }
         let told = select(known);
-        let losses = with_penalties(&told);
-        let values = output::warp(&losses);
         let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
         let chosen = spread(points.len());
+        let outputs = vec![Output::new(known, &points, &chosen, &told)];
+        Model { points, outputs }
+    }
+}
+
+impl Output {
+    /// `chosen`: the places of those that covariances are fitted to.
+    fn new(known: &Known<'_>, points: &[&[f64]], chosen: &[usize], told: &[Told<'_>]) -> Output {
+        let losses = with_penalties(told);
+        let values = output::warp(&losses);
         let fit_points: Vec<&[f64]> = chosen.iter().map(|i| points[*i]).collect();
         let fit_values: Vec<f64> = chosen.iter().map(|i| values[*i]).collect();
         let hyper = fit::fit(known.axes, &fit_points, &fit_values);
-        Model {
-            points,
-            values,
-            hyper,
-        }
+        Output { values, hyper }
     }
 }
 
@@ -70,8 +88,17 @@ pub(super) fn suggest(
     let ahead = known.ahead.iter().rev().map(|point| &**point);
     let running = ahead.chain(known.history.pending());
     let running: Vec<&[f64]> = running.take(RUNNING_MAX).collect();
-    let posterior = Posterior::new(known.axes, model, running.iter().copied())?;
-    acquire::search(known, model, &posterior, &running, number, is_new)
+    let tried = [&model.points[..], &running].concat();
+    let posteriors = model.outputs.iter();
+    let posteriors = posteriors
+        .map(|output| Posterior::new(known.axes, &model.points, output, running.iter().copied()));
+    let posteriors: Vec<Posterior<'_>> = posteriors.collect::<Option<_>>()?;
+    if let [posterior] = &posteriors[..] {
+        let score = |point: &[f64]| posterior.log_expected_improvement(point);
+        let starts = &model.points[..acquire::CLIMBS.min(model.points.len())];
+        return acquire::search(known, starts, &tried, score, number, is_new);
+    }
+    front::suggest(known, &posteriors, &tried, number, is_new)
 }
 
 /// A loss for each trial but the failed ones. One that breaks a requirement is as bad as the worst that does not, and worse

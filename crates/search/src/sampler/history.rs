@@ -227,6 +227,12 @@ impl History {
         numbers.filter_map(move |number| self.tell(goal, *number))
     }
 
+    /// Those that break a requirement with every evaluation, the least violation first, then the failed ones.
+    pub(super) fn broken(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
+        let ranked = self.ranked.range((BROKEN, 0)..);
+        ranked.filter_map(move |(_, number)| self.tell(goal, *number))
+    }
+
     /// Those that [`History::best`] gives, newest first.
     pub(super) fn newest_compared(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
         let level = self.level();
@@ -260,7 +266,8 @@ impl History {
         Some(Told { loss, ..told })
     }
 
-    fn tell(&self, goal: Goal, number: u32) -> Option<Told<'_>> {
+    /// What a trial says.
+    pub(super) fn tell(&self, goal: Goal, number: u32) -> Option<Told<'_>> {
         let trial = self.trials.get(&number)?;
         let class = trial.standing(goal)?.class;
         let value = trial.seen.filter(|_| class != Class::Failed);
@@ -283,6 +290,15 @@ impl Standing {
 
     pub(super) fn has_failed(&self) -> bool {
         self.class == Class::Failed
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.class == Class::Complete
+    }
+
+    /// The same for all trials that only their values set apart.
+    pub(super) fn without_value(self) -> Standing {
+        Standing { value: 0, ..self }
     }
 }
 

@@ -11,6 +11,7 @@ use rand_chacha::rand_core::RngCore;
 use super::Known;
 use super::axes::ABSENT;
 use super::history::Told;
+use super::motpe;
 use super::parzen::{Parzen, Width};
 use super::random::stream;
 use crate::Assignment;
@@ -46,13 +47,9 @@ pub(super) fn suggest(
     is_new: impl Fn(&Assignment) -> bool,
 ) -> Assignment {
     let mut stream = stream(b"bonfire:tpe:0001", known.seed, u64::from(number));
-    let good = good(known);
+    let (good, mut weights) = good(known);
     let mut bad = bad(known, &good);
     let absent = vec![ABSENT; known.axes.len()];
-    // The better, the heavier, with a mean of about 1 (the prior has 1): Watanabe 2023, section 3.2.
-    let count = good.len();
-    let weights = (0..count).map(|i| 2.0 * (count - i) as f64 / count as f64);
-    let mut weights: Vec<f64> = weights.collect();
     let mut points: Vec<&[f64]> = good.iter().map(|told| told.point).collect();
     let mut bad_weights = vec![1.0; bad.len()];
     for (weight, part) in known.prior.parts(known) {
@@ -86,13 +83,22 @@ pub(super) fn suggest(
     best.map(|(_, _, point)| point).unwrap_or_default()
 }
 
-/// The best trials, best first; a failed one is never good, and one that breaks a requirement only while too few do not.
-fn good<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
+/// The best trials, best first, and how much each counts; a failed one is never good, and one that breaks a requirement only while
+/// too few do not.
+fn good<'a>(known: &Known<'a>) -> (Vec<Told<'a>>, Vec<f64>) {
     let compared = known.history.compared();
     let count = libm::ceil(GOOD_SHARE * compared as f64) as usize;
+    let count = count.clamp(1, GOOD_MAX);
+    if !known.several.is_empty() {
+        return motpe::good(known, count);
+    }
     let best = known.history.best(known.goal);
     let valued = best.take_while(|told| told.loss.is_some() || told.violation.is_some());
-    valued.take(count.clamp(1, GOOD_MAX)).collect()
+    let good: Vec<Told<'a>> = valued.take(count).collect();
+    // The better, the heavier, with a mean of about 1 (the prior has 1): Watanabe 2023, section 3.2.
+    let count = good.len();
+    let weights = (0..count).map(|i| 2.0 * (count - i) as f64 / count as f64);
+    (good, weights.collect())
 }
 
 fn draw(known: &Known<'_>, likely: &Parzen<'_>, stream: &mut ChaCha8Rng) -> (Assignment, Vec<f64>) {

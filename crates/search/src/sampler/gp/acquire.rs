@@ -4,8 +4,6 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
-use super::Model;
-use super::posterior::Posterior;
 use crate::Assignment;
 use crate::sampler::Known;
 use crate::sampler::axes::{ABSENT, Axis, is_absent};
@@ -16,7 +14,7 @@ use crate::space::unit;
 const DRAWS: usize = 100;
 const DRAWS_BOUND: usize = 2_000;
 /// Climbs from drawn points, and as many from trials.
-const CLIMBS: usize = 3;
+pub(super) const CLIMBS: usize = 3;
 /// The most steps of a climb.
 const STEPS: usize = 8;
 /// The most values of a category that are tried in one step; of more, as many drawn ones.
@@ -34,29 +32,28 @@ struct Candidate {
     point: Assignment,
 }
 
-struct Search<'s, F> {
+struct Search<'s, S, F> {
     known: &'s Known<'s>,
-    posterior: &'s Posterior<'s>,
+    score: S,
     /// The trials that the process knows: no point of a continuous space comes twice either.
     tried: &'s [&'s [f64]],
     is_new: F,
     stream: ChaCha8Rng,
 }
 
-/// The best point found; `None` if none was new.
+/// The point of the highest score that was found; `None` if none was new. `trials`: those to climb from.
 pub(super) fn search(
     known: &Known<'_>,
-    model: &Model<'_>,
-    posterior: &Posterior<'_>,
-    running: &[&[f64]],
+    trials: &[&[f64]],
+    tried: &[&[f64]],
+    score: impl Fn(&[f64]) -> f64,
     number: u32,
     is_new: impl Fn(&Assignment) -> bool,
 ) -> Option<Assignment> {
-    let tried = [&model.points, running].concat();
     let mut search = Search {
         known,
-        posterior,
-        tried: &tried,
+        score,
+        tried,
         is_new,
         stream: stream(b"bonfire:gp:00001", known.seed, u64::from(number)),
     };
@@ -64,8 +61,9 @@ pub(super) fn search(
     let drawn = (0..draws).filter_map(|_| search.draw());
     let mut drawn: Vec<Candidate> = drawn.take(DRAWS).collect();
     drawn.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let trials = model.points.iter().take(CLIMBS);
-    let starts = trials.map(|point| (f64::NEG_INFINITY, point.to_vec()));
+    let starts = trials
+        .iter()
+        .map(|point| (f64::NEG_INFINITY, point.to_vec()));
     let mut starts: Vec<(f64, Vec<f64>)> = starts.collect();
     starts.extend(
         drawn
@@ -84,7 +82,7 @@ pub(super) fn search(
     best.map(|best| best.point)
 }
 
-impl<F: Fn(&Assignment) -> bool> Search<'_, F> {
+impl<S: Fn(&[f64]) -> f64, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
     fn draw(&mut self) -> Option<Candidate> {
         let nowhere = vec![ABSENT; self.known.axes.len()];
         self.candidate(&nowhere, None)
@@ -98,14 +96,14 @@ impl<F: Fn(&Assignment) -> bool> Search<'_, F> {
         let point = axes.decode(self.known.space, |d| {
             coordinates[d] = match change {
                 Some((changed, to)) if changed == d => to,
-                _ if is_absent(from[d]) => anywhere(&axes.all()[d], stream),
+                _ if is_absent(from[d]) => axes.all()[d].at_share(unit(stream.next_u64())),
                 _ => from[d],
             };
             coordinates[d]
         });
         let is_new = (self.is_new)(&point) && !self.tried.contains(&&*coordinates);
         is_new.then(|| Candidate {
-            score: self.posterior.log_expected_improvement(&coordinates),
+            score: (self.score)(&coordinates),
             coordinates,
             point,
         })
@@ -150,21 +148,15 @@ impl<F: Fn(&Assignment) -> bool> Search<'_, F> {
     }
 }
 
-fn anywhere(axis: &Axis, stream: &mut ChaCha8Rng) -> f64 {
-    let share = unit(stream.next_u64());
-    match axis {
-        Axis::Category { count } => libm::floor(share * *count as f64),
-        Axis::Cells { .. } | Axis::Line => axis.coordinate(share),
-    }
-}
-
 fn neighbours(axis: &Axis, at: f64, width: f64, stream: &mut ChaCha8Rng) -> Vec<f64> {
     match axis {
         Axis::Category { count } if *count <= VALUES => (0..*count)
             .map(|value| value as f64)
             .filter(|value| *value != at)
             .collect(),
-        Axis::Category { .. } => (0..VALUES).map(|_| anywhere(axis, stream)).collect(),
+        Axis::Category { .. } => (0..VALUES)
+            .map(|_| axis.at_share(unit(stream.next_u64())))
+            .collect(),
         Axis::Cells { edges } => [-2.0, -1.0, 1.0, 2.0]
             .into_iter()
             .map(|by| at + by)

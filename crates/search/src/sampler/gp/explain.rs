@@ -18,12 +18,13 @@ pub(in crate::sampler) fn explain(
     model: &Model<'_>,
     point: &[f64],
 ) -> Option<(Expected, Vec<Neighbour>)> {
-    let posterior = Posterior::new(known.axes, model, std::iter::empty())?;
+    let output = model.outputs.first()?;
+    let posterior = Posterior::new(known.axes, &model.points, output, std::iter::empty())?;
     let (mean, variance) = posterior.predict(point);
     let deviation = libm::sqrt(variance);
     let told = select(known);
     let losses = told.iter().map(|told| told.loss);
-    let scale = Scale::new(model.values.iter().copied().zip(losses));
+    let scale = Scale::new(output.values.iter().copied().zip(losses));
     let best = scale.best()?;
 
     let share = |i: u32| (f64::from(i) + 0.5) / f64::from(QUANTILES);
@@ -83,7 +84,11 @@ impl Scale {
         let above = self.pairs.partition_point(|(at, _)| *at <= value);
         let line = |from: (f64, f64), to: (f64, f64)| {
             let apart = to.0 - from.0;
-            let share = if apart > 0.0 { (value - from.0) / apart } else { 0.0 };
+            let share = if apart > 0.0 {
+                (value - from.0) / apart
+            } else {
+                0.0
+            };
             from.1 + (to.1 - from.1) * share
         };
         match (above.checked_sub(1), self.pairs.get(above)) {

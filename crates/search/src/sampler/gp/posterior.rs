@@ -2,7 +2,7 @@
 //!
 //! Source: Rasmussen and Williams 2006, Gaussian processes for machine learning, algorithm 2.1.
 
-use super::Model;
+use super::Output;
 use super::kernel::{Embedded, Metric, matern};
 use super::matrix::{Lower, dot};
 use super::normal::log_improvement;
@@ -19,7 +19,9 @@ pub(super) struct Posterior<'a> {
     factor: Lower,
     /// The covariance matrix's inverse times the values.
     alpha: Vec<f64>,
-    /// The lowest mean at a trial with a result.
+    /// The means at the points.
+    means: Vec<f64>,
+    /// The lowest at a trial with a result.
     best: f64,
 }
 
@@ -28,15 +30,16 @@ impl<'a> Posterior<'a> {
     /// definite.
     pub(super) fn new<'p>(
         axes: &'a Axes,
-        model: &Model<'_>,
+        told: &[&[f64]],
+        output: &Output,
         running: impl Iterator<Item = &'p [f64]>,
     ) -> Option<Posterior<'a>> {
-        let weights = model.hyper.weights.iter().map(|w| libm::exp(*w));
+        let weights = output.hyper.weights.iter().map(|w| libm::exp(*w));
         let metric = Metric::new(axes, weights.collect());
-        let scale = libm::exp(model.hyper.scale);
-        let noise = libm::exp(model.hyper.noise).max(NOISE_MIN);
-        let told = model.points.len();
-        let mut points: Vec<Embedded> = model.points.iter().map(|p| metric.embed(p)).collect();
+        let scale = libm::exp(output.hyper.scale);
+        let noise = libm::exp(output.hyper.noise).max(NOISE_MIN);
+        let count = told.len();
+        let mut points: Vec<Embedded> = told.iter().map(|p| metric.embed(p)).collect();
         points.extend(running.map(|point| metric.embed(point)));
         let rows: Vec<Vec<f64>> = (0..points.len())
             .map(|i| {
@@ -46,14 +49,16 @@ impl<'a> Posterior<'a> {
             })
             .collect();
         let factor = Lower::factor(rows.clone())?;
-        let mut alpha = model.values.clone();
+        let mut alpha = output.values.clone();
         factor.solve(&mut alpha);
         factor.solve_transposed(&mut alpha);
-        let means = model.values.iter().zip(&alpha).map(|(y, a)| y - noise * a);
-        let best = means.fold(f64::INFINITY, f64::min);
-        if points.len() > told {
-            let mut values = model.values.clone();
-            values.extend(rows[told..].iter().map(|row| dot(&row[..told], &alpha)));
+        let means = output.values.iter().zip(&alpha).map(|(y, a)| y - noise * a);
+        let mut means: Vec<f64> = means.collect();
+        let best = means.iter().copied().fold(f64::INFINITY, f64::min);
+        if points.len() > count {
+            let mut values = output.values.clone();
+            values.extend(rows[count..].iter().map(|row| dot(&row[..count], &alpha)));
+            means.extend(&values[count..]);
             factor.solve(&mut values);
             factor.solve_transposed(&mut values);
             alpha = values;
@@ -64,18 +69,30 @@ impl<'a> Posterior<'a> {
             scale,
             factor,
             alpha,
+            means,
             best,
         })
     }
 
+    /// The mean at each trial, and at each running one.
+    pub(super) fn means(&self) -> &[f64] {
+        &self.means
+    }
+
     /// The mean and the variance of the function at a point.
-    fn predict(&self, point: &[f64]) -> (f64, f64) {
+    pub(super) fn predict(&self, point: &[f64]) -> (f64, f64) {
         let point = self.metric.embed(point);
         let covariance = |p: &Embedded| self.scale * matern(self.metric.square(p, &point));
         let mut k: Vec<f64> = self.points.iter().map(covariance).collect();
         let mean = dot(&k, &self.alpha);
         self.factor.solve(&mut k);
         (mean, (self.scale - dot(&k, &k)).max(1e-12 * self.scale))
+    }
+
+    /// How the function's values at two points go together, from 0 to 1.
+    pub(super) fn correlation(&self, a: &[f64], b: &[f64]) -> f64 {
+        let [a, b] = [a, b].map(|point| self.metric.embed(point));
+        matern(self.metric.square(&a, &b))
     }
 
     /// The logarithm of the improvement that is expected of a point over the lowest mean.
@@ -107,14 +124,13 @@ mod tests {
         Axes::of(&Space::new(vec![parameter]).unwrap())
     }
 
-    fn model<'a>(points: &[&'a [f64]], values: &[f64]) -> Model<'a> {
+    fn output(values: &[f64]) -> Output {
         let hyper = Hyper {
             weights: vec![1.0],
             scale: 0.5,
             noise: -2.0,
         };
-        Model {
-            points: points.to_vec(),
+        Output {
             values: values.to_vec(),
             hyper,
         }
@@ -124,8 +140,8 @@ mod tests {
     #[test]
     fn a_known_case() {
         let axes = axes();
-        let model = model(&[&[0.2], &[0.7]], &[1.0, -0.5]);
-        let posterior = Posterior::new(&axes, &model, [].into_iter()).unwrap();
+        let (points, output) = ([&[0.2][..], &[0.7]], output(&[1.0, -0.5]));
+        let posterior = Posterior::new(&axes, &points, &output, [].into_iter()).unwrap();
         let (mean, variance) = posterior.predict(&[0.4]);
         assert!((mean - KNOWN.0).abs() < 1e-13, "{mean:?}");
         assert!((variance - KNOWN.1).abs() < 1e-13, "{variance:?}");
@@ -136,9 +152,9 @@ mod tests {
     #[test]
     fn a_running_trial_moves_no_mean_and_narrows_its_surroundings() {
         let axes = axes();
-        let model = model(&[&[0.2], &[0.7]], &[1.0, -0.5]);
-        let alone = Posterior::new(&axes, &model, [].into_iter()).unwrap();
-        let believed = Posterior::new(&axes, &model, [&[0.9][..]].into_iter()).unwrap();
+        let (points, output) = ([&[0.2][..], &[0.7]], output(&[1.0, -0.5]));
+        let alone = Posterior::new(&axes, &points, &output, [].into_iter()).unwrap();
+        let believed = Posterior::new(&axes, &points, &output, [&[0.9][..]].into_iter()).unwrap();
         for x in [0.0, 0.5, 0.85, 1.0] {
             let ((mean, variance), (same, less)) = (alone.predict(&[x]), believed.predict(&[x]));
             assert!((mean - same).abs() < 1e-12, "{x}: {mean} {same}");

@@ -1,0 +1,153 @@
+//! Several objectives: a process of each, and the point of which most hypervolume is expected beyond the front.
+//!
+//! The front is that of the processes' means at the trials, so that noise does not pass for a front, and running trials are on it
+//! where they are believed to be. The reference stands a tenth of the front's range beyond its worst value in each objective
+//! (Ishibuchi et al. 2018, How to specify a reference point in hypervolume calculation, for fronts of a dozen points).
+//!
+//! Source: Emmerich, Deutz and Klinkenberg 2011, Hypervolume-based expected improvement,
+//! <https://doi.org/10.1109/CEC.2011.5949880>; the parts name their own.
+
+use rand_chacha::rand_core::RngCore;
+
+use super::boxes::{Boxes, Normal};
+use super::posterior::Posterior;
+use super::{Model, Output, acquire, spread};
+use crate::Assignment;
+use crate::front::Sweep;
+use crate::sampler::Known;
+use crate::sampler::history::Told;
+use crate::sampler::random::stream;
+use crate::sampler::several::{Several, most_apart};
+use crate::space::unit;
+use crate::volume::Losses;
+use crate::{Goal, OBJECTIVES_MAX};
+
+/// The most trials with a result that are looked at, by the number of objectives: half of them the best, half the newest others.
+/// Two or three processes of so many cost about as much as one of all that one objective has.
+const TOLD_MAX: [usize; OBJECTIVES_MAX + 1] = [200, 200, 150, 120];
+/// The most points of the front that improvement is measured from, the least crowded.
+const FRONT_MAX: usize = 32;
+/// How far the reference stands beyond the front's worst values, as a share of its range.
+const MARGIN: f64 = 0.1;
+
+/// At least one trial has a value.
+pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
+    let several = known.several;
+    let told = select(known, TOLD_MAX[several.objectives()]);
+    let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
+    let chosen = spread(points.len());
+    let outputs = (0..several.objectives()).map(|objective| {
+        let loss = |told: &Told<'a>| {
+            let losses = several.losses(told.number);
+            Some(losses?[objective])
+        };
+        let told = told.iter().map(|told| Told {
+            loss: told.loss.and_then(|_| loss(told)),
+            ..*told
+        });
+        let told: Vec<Told<'_>> = told.collect();
+        Output::new(known, &points, &chosen, &told)
+    });
+    let outputs = outputs.collect();
+    Model { points, outputs }
+}
+
+/// The trials to look at, best first.
+fn select<'a>(known: &Known<'a>, count: usize) -> Vec<Told<'a>> {
+    let all = known.history.told();
+    let best = if all <= count { count } else { count / 2 };
+    let sorted = Several::sorted(known, best);
+    let mut told: Vec<Told<'a>> = Vec::new();
+    for front in &sorted.fronts {
+        let losses: Vec<Losses> = front.iter().map(|member| member.losses).collect();
+        told.extend(most_apart(&losses).into_iter().map(|i| front[i].told));
+    }
+    told.extend(&sorted.broken);
+    told.truncate(best);
+    let mut numbers: Vec<u32> = told.iter().map(|told| told.number).collect();
+    numbers.sort_unstable();
+    let is_other = |told: &Told<'_>| numbers.binary_search(&told.number).is_err();
+    let newest = known.history.newest(known.goal).filter(is_other);
+    let room = count - told.len();
+    told.extend(newest.take(room));
+    told
+}
+
+pub(super) fn suggest(
+    known: &Known<'_>,
+    posteriors: &[Posterior<'_>],
+    tried: &[&[f64]],
+    number: u32,
+    is_new: impl Fn(&Assignment) -> bool,
+) -> Option<Assignment> {
+    let objectives = posteriors.len();
+    let mean = |i: usize| {
+        let mut means = [0.0; OBJECTIVES_MAX];
+        for (mean, posterior) in means.iter_mut().zip(posteriors) {
+            *mean = posterior.means()[i] + 0.0;
+        }
+        means
+    };
+    let means: Vec<Losses> = (0..tried.len()).map(mean).collect();
+    let front = front(&means);
+    let losses: Vec<Losses> = front.iter().map(|i| means[*i]).collect();
+    let reference = reference(&losses, &means, objectives);
+    let boxes = Boxes::of(&losses, &reference, objectives);
+    let score = |point: &[f64]| {
+        let normal = |posterior: &Posterior<'_>| -> Normal {
+            let (mean, variance) = posterior.predict(point);
+            (mean, libm::sqrt(variance))
+        };
+        let mut normals = [(0.0, 1.0); OBJECTIVES_MAX];
+        for (place, posterior) in normals.iter_mut().zip(posteriors) {
+            *place = normal(posterior);
+        }
+        boxes.log_expected_improvement(&normals[..objectives])
+    };
+    // Climbs begin anywhere on the front.
+    let mut stream = stream(b"bonfire:gp:front", known.seed, u64::from(number));
+    let mut starts: Vec<&[f64]> = front.iter().map(|i| tried[*i]).collect();
+    let count = acquire::CLIMBS.min(starts.len());
+    for i in 0..count {
+        let others = starts.len() - i;
+        starts.swap(i, i + (unit(stream.next_u64()) * others as f64) as usize);
+    }
+    acquire::search(known, &starts[..count], tried, score, number, is_new)
+}
+
+/// The places of those that no others dominate, each value once, at most [`FRONT_MAX`].
+fn front(points: &[Losses]) -> Vec<usize> {
+    let rank = |loss: f64| Goal::Minimize.rank(loss);
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by_key(|i| points[*i].map(rank));
+    order.dedup_by_key(|i| points[*i].map(rank));
+    let mut sweep = Sweep::default();
+    order.retain(|i| sweep.admits(points[*i].map(rank)));
+    if order.len() <= FRONT_MAX {
+        return order;
+    }
+    let losses: Vec<Losses> = order.iter().map(|i| points[*i]).collect();
+    let apart = most_apart(&losses).into_iter().take(FRONT_MAX);
+    apart.map(|i| order[i]).collect()
+}
+
+/// Of objectives that there are not, 1. Where the front has no range, that of all points counts.
+fn reference(front: &[Losses], all: &[Losses], objectives: usize) -> Losses {
+    let ends = |points: &[Losses], objective: usize| {
+        let values = || points.iter().map(|point| point[objective]);
+        let low = values().fold(f64::INFINITY, f64::min);
+        (low, values().fold(f64::NEG_INFINITY, f64::max))
+    };
+    let mut reference = [1.0; OBJECTIVES_MAX];
+    for (objective, place) in reference.iter_mut().enumerate().take(objectives) {
+        let (low, worst) = ends(front, objective);
+        let (lowest, highest) = ends(all, objective);
+        let range = match (worst - low, highest - lowest) {
+            (range, _) if range > 1e-6 => range,
+            (_, range) if range > 1e-6 => range,
+            _ => 1.0,
+        };
+        *place = worst + MARGIN * range;
+    }
+    reference
+}
