@@ -69,7 +69,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         super::super::objectives::PATH,
         Shape::List {
-            of: &Shape::Map { of: &Shape::Text },
+            of: &Shape::Map { of: &Shape::Scalar },
             min: 2,
             max: OBJECTIVES_MAX,
         },
