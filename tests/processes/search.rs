@@ -21,7 +21,7 @@ fn several_objectives_give_a_front() {
     let digits = repository().join("configs/data/digits.csv");
     let text = format!(
         "kind: sweep\nversion: 1\nname: small\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
-         model: {{ kind: mlp }}\ntrain: {{ epochs: 2 }}\nsearch:\n  limit: {{ trials: 6 }}\n  \
+         model: {{ kind: mlp, hidden: [8] }}\ntrain: {{ epochs: 2 }}\nsearch:\n  limit: {{ trials: 6 }}\n  \
          objectives: [ {{ metric: valid.accuracy }}, {{ metric: model.parameters }} ]\n  \
          require: [ metrics.model.parameters <= 5000 ]\n  \
          parameters: {{ 'model.hidden[0]': {{ values: [4, 8, 16, 32, 64, 128] }} }}\n",

@@ -220,7 +220,7 @@ fn texts_with_a_number_are_tokens_and_a_standardised_target() {
         column: "t".to_owned(),
         context: 2,
     });
-    preparation.split.valid = 0.5;
+    (preparation.split.train, preparation.split.valid) = (0.5, 0.5);
     let (manifest, prepared) = made.prepare(&preparation).unwrap();
     assert_eq!(
         (manifest.input, manifest.row_bytes),
