@@ -118,6 +118,13 @@ impl Sweep {
     }
 }
 
+/// The numbers of trials, best first.
+fn order(rows: &mut [TrialRow]) -> String {
+    rows.sort_by(|a, b| a.compare(b, Goal::Minimize));
+    let numbers: Vec<String> = rows.iter().map(|row| row.number.to_string()).collect();
+    numbers.join(" ")
+}
+
 fn id(number: u32) -> TrialId {
     TrialId {
         sweep: SWEEP,
@@ -152,13 +159,12 @@ fn check_words(words: &[Word<'_>], expected: &[&str]) {
             number(row.violation)
         ));
     }
-    rows.sort_by(|a, b| a.compare(b, Goal::Minimize));
-    let order: Vec<String> = rows.iter().map(|row| row.number.to_string()).collect();
+    let order = order(&mut rows);
     let best = told.cluster.sweep(SWEEP).unwrap().best;
     let best = best.map_or("-".to_owned(), |(value, number)| {
         format!("{value} of {number}")
     });
-    found.push(format!("best {best}, order {}", order.join(" ")));
+    found.push(format!("best {best}, order {order}"));
     assert_eq!(found, expected);
 }
 
@@ -320,9 +326,8 @@ fn check_several(search: &str, words: &[Word<'_>], expected: &[&str]) {
         let star = if row.pareto.unwrap() { " *" } else { "" };
         found.push(format!("{value} {:?}{star}", row.values));
     }
-    rows.sort_by(|a, b| a.compare(b, Goal::Minimize));
-    let order: Vec<String> = rows.iter().map(|row| row.number.to_string()).collect();
-    found.push(format!("order {}", order.join(" ")));
+    let order = order(&mut rows);
+    found.push(format!("order {order}"));
     assert_eq!(found, expected);
 }
 

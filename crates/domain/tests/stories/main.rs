@@ -59,12 +59,18 @@ fn a_worker_started_again_does_not_wait_for_the_dead_one() {
     story.is("started_again.txt");
 }
 
-#[test]
-fn asha_pauses_promotes_and_prunes() {
+/// Three trials on rungs 1, 3 and 9, and one worker with so many slots.
+fn on_rungs(slots: usize) -> Story {
     let mut story = Story::new();
-    story.join(1, 1);
+    story.join(1, slots);
     let search = SOBOL.replace("SCHEDULER", "asha, min: 1, max: 9, eta: 3");
     story.submit(&noop(&search));
+    story
+}
+
+#[test]
+fn asha_pauses_promotes_and_prunes() {
+    let mut story = on_rungs(1);
     for (number, value) in [(0, 1.3), (1, 1.1), (2, 1.2)] {
         story.observe(1, number, 1, value);
         story.end(1, number, AttemptEnd::Reached);
@@ -78,10 +84,7 @@ fn asha_pauses_promotes_and_prunes() {
 /// else runs.
 #[test]
 fn an_idle_slot_trains_a_trial_ahead_of_its_turn() {
-    let mut story = Story::new();
-    story.join(1, 2);
-    let search = SOBOL.replace("SCHEDULER", "asha, min: 1, max: 9, eta: 3");
-    story.submit(&noop(&search));
+    let mut story = on_rungs(2);
     for (number, value) in [(0, 1.3), (1, 1.1), (2, 1.2)] {
         story.observe(1, number, 1, value);
         story.end(1, number, AttemptEnd::Reached);
@@ -96,10 +99,7 @@ fn an_idle_slot_trains_a_trial_ahead_of_its_turn() {
 #[test]
 fn trials_ahead_of_their_turn_are_in_nobodys_way() {
     let start = || {
-        let mut story = Story::new();
-        story.join(1, 2);
-        let search = SOBOL.replace("SCHEDULER", "asha, min: 1, max: 9, eta: 3");
-        story.submit(&noop(&search));
+        let mut story = on_rungs(2);
         for (number, value) in [(0, 1.3), (1, 1.1)] {
             story.observe(1, number, 1, value);
             story.end(1, number, AttemptEnd::Reached);
@@ -144,10 +144,7 @@ fn trials_ahead_of_their_turn_are_in_nobodys_way() {
 
 #[test]
 fn a_fork_takes_no_place_on_a_rung() {
-    let mut story = Story::new();
-    story.join(1, 1);
-    let search = SOBOL.replace("SCHEDULER", "asha, min: 1, max: 9, eta: 3");
-    story.submit(&noop(&search));
+    let mut story = on_rungs(1);
     let id = |number| TrialId {
         sweep: SweepId(0),
         number,
