@@ -3,7 +3,7 @@
 use bonfire_domain::command::SweepAction;
 use bonfire_domain::origin::GitRevision;
 use bonfire_domain::select;
-use bonfire_domain::view::{SweepDocument, SweepRow};
+use bonfire_domain::view::{SweepDocument, SweepRow, TrialRow};
 use bonfire_proto::wire::ControlSweep;
 use serde_json::json;
 
@@ -160,19 +160,23 @@ async fn top(global: &Global, args: &Top) -> Outcome {
     let link = Link::open(global, Need::Read).await?;
     let document = documents::sweep(&link.fleet, &args.sweep).await;
     link.close().await;
-    let mut document = document?;
-    let mut number = args.number.unwrap_or(TOP);
-    if args.pareto {
-        if document.objectives.is_empty() {
-            let message = format!("{} has one objective, so no front", document.sweep);
-            return Err(Failure::wrong(message).next("leave --pareto out"));
-        }
-        document.trials.retain(|trial| trial.pareto == Some(true));
-        number = args.number.unwrap_or(usize::MAX);
+    let document = document?;
+    if args.pareto && document.objectives.is_empty() {
+        let message = format!("{} has one objective, so no front", document.sweep);
+        return Err(Failure::wrong(message).next("leave --pareto out"));
     }
+    let number = args.number.unwrap_or(match args.pareto {
+        true => usize::MAX,
+        false => TOP,
+    });
+    let shown = |trial: &&TrialRow| !args.pareto || trial.pareto == Some(true);
+    let ranked = run::rank(&document).into_iter().filter(shown);
+    let ranked: Vec<&TrialRow> = ranked.take(number).collect();
     if output.is_json() {
-        let ranked = run::rank(&document);
-        json::print(output, &&ranked[..ranked.len().min(number)]);
+        json::print(output, &&ranked[..]);
+    } else if args.pareto {
+        let front = table::leaderboard(&ranked, &table::metrics(&document));
+        output.print(&format!("{}\n{front}", run::summary(&document)));
     } else {
         output.print(&run::leaderboard(&document, number));
     }
