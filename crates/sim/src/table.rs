@@ -283,7 +283,15 @@ impl<'a> Found<'a> {
             curve: names.curve.as_ref().map(|name| find("curve", name)),
             required: required
                 .iter()
-                .map(|name| (name.clone(), find("metric in search.require", name)))
+                .map(|name| {
+                    (
+                        name.clone(),
+                        find(
+                            "metric that search.require or search.objectives names",
+                            name,
+                        ),
+                    )
+                })
                 .collect(),
         };
         for parameter in space.parameters() {
