@@ -1,20 +1,28 @@
 //! `sweep importance`: which parameters the values of completed trials depend on.
 
-use bonfire_domain::importance::importance;
-use bonfire_domain::search::{Importance, ImportanceError, Importances, PairImportance};
+use bonfire_domain::importance::{Found, importance};
+use bonfire_domain::search::{Importance, ImportanceError, PairImportance};
 
 use crate::args::{Global, ImportanceArgs};
 use crate::connect::{Link, Need};
 use crate::documents;
 use crate::output::errors::{Exit, Failure, Outcome};
-use crate::output::{Output, json, table};
+use crate::output::{Output, json, table, text};
 
 pub async fn act(global: &Global, args: &ImportanceArgs) -> Outcome {
     let output = Output::of(global);
     let link = Link::open(global, Need::Read).await?;
     let found = find(&link, &args.sweep).await;
     link.close().await;
-    let found = found?;
+    let Found {
+        importances: found,
+        at,
+        trials,
+    } = found?;
+    if let Some(at) = at {
+        let trials = text::count(trials.into(), "trial");
+        output.note(&format!("by the values of {trials} up to rung {at}"));
+    }
     match (args.pairs, output.is_json()) {
         (false, true) => json::print(output, &found.parameters),
         (false, false) => output.print(&of_parameters(&found.parameters)),
@@ -27,7 +35,7 @@ pub async fn act(global: &Global, args: &ImportanceArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn find(link: &Link, selector: &str) -> Result<Importances, Failure> {
+async fn find(link: &Link, selector: &str) -> Result<Found, Failure> {
     let document = documents::sweep(&link.fleet, selector).await?;
     let spec = documents::spec(&link.fleet, &document.sweep).await?;
     importance(&spec, &document.trials).map_err(|error| {

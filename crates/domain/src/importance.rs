@@ -2,25 +2,55 @@
 
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, ImportanceError, Importances, Value};
+use bonfire_search::{
+    Assignment, IMPORTANCE_TRIALS_MIN, ImportanceError, Importances, Scheduler, Value,
+};
 
 use crate::spec::Spec;
 use crate::view::TrialRow;
 
-/// How much each parameter of the search matters for the values of completed trials. Those that were stopped on their way
-/// have values of less training, which compare with nothing.
+/// How much parameters matter, and for which values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub importances: Importances,
+    /// The units after which trials were compared; `None`: at the end of their training.
+    pub at: Option<u64>,
+    /// Trials that were compared.
+    pub trials: u32,
+}
+
+/// How much each parameter of the search matters for the values of trials after the same training: on the highest rung that
+/// enough have come to, or of completed ones where there are no rungs.
 ///
 /// # Errors
 /// [`ImportanceError`]; a sweep of one trial has no parameters.
-pub fn importance(spec: &Spec, trials: &[TrialRow]) -> Result<Importances, ImportanceError> {
+pub fn importance(spec: &Spec, trials: &[TrialRow]) -> Result<Found, ImportanceError> {
     let Some(search) = &spec.search else {
         return Err(ImportanceError::NoParameters);
     };
-    let completed = trials.iter().filter(|trial| trial.state == "completed");
-    let told: Vec<(Assignment, f64)> = completed
-        .filter_map(|trial| Some((assignment(&trial.parameters), trial.value?)))
-        .collect();
-    bonfire_search::importance(&search.space, &told, spec.objective.goal)
+    let goal = spec.objective.goal;
+    let rungs = Scheduler::new(search.scheduler, goal, spec.budget());
+    let rungs = rungs.map(|scheduler| scheduler.rungs()).unwrap_or_default();
+    let came_to = |rung: usize| {
+        trials
+            .iter()
+            .filter(move |t| t.at_rungs.len() > rung)
+            .count()
+    };
+    let enough = |rung: &usize| *rung == 0 || came_to(*rung) >= IMPORTANCE_TRIALS_MIN;
+    let rung = (0..rungs.len()).rev().find(enough);
+    let value = |trial: &TrialRow| match rung {
+        Some(rung) => trial.at_rungs.get(rung).copied(),
+        None => trial.value.filter(|_| trial.state == "completed"),
+    };
+    let told = trials.iter();
+    let told = told.filter_map(|trial| Some((assignment(&trial.parameters), value(trial)?)));
+    let told: Vec<(Assignment, f64)> = told.collect();
+    Ok(Found {
+        importances: bonfire_search::importance(&search.space, &told, goal)?,
+        at: rung.map(|rung| rungs[rung]),
+        trials: told.len() as u32,
+    })
 }
 
 /// Values as they were before they were written as JSON; numbers compare by value.
@@ -48,10 +78,11 @@ mod tests {
     use super::*;
     use crate::spec::check;
 
+    const HEAD: &str = "kind: sweep\nversion: 1\nname: t\ntrials: external\n";
     const SEARCH: &str = "search:\n  objective: { metric: loss, goal: minimize }\n  limit: { trials: 99 }\n  parameters:\n    lr: { min: 1e-4, max: 1.0, log: true }\n    flip: { values: [true, false] }\n    kind: { values: [a, b] }\n    depth: { min: 1, max: 4, when: { kind: a } }\n";
 
     fn spec() -> Spec {
-        let text = format!("kind: sweep\nversion: 1\nname: t\ntrials: external\n{SEARCH}");
+        let text = format!("{HEAD}{SEARCH}");
         check(text.as_bytes(), &[]).unwrap()
     }
 
@@ -87,6 +118,7 @@ mod tests {
                 feasible: None,
                 violation: None,
                 metrics: BTreeMap::new(),
+                at_rungs: Vec::new(),
                 values: Vec::new(),
                 pareto: None,
             }
@@ -97,10 +129,37 @@ mod tests {
     #[test]
     fn completed_trials_count() {
         let found = importance(&spec(), &rows(80)).unwrap();
+        assert_eq!((found.at, found.trials), (None, 63));
+        let found = found.importances;
         assert_eq!(found.parameters.len(), 4);
         let first = &found.parameters[0];
         assert_eq!(first.parameter, "lr");
         assert!(first.importance > 0.9, "{found:?}");
+    }
+
+    /// Of 40 trials all came to rung 1 and every second one to rung 3, which is enough; every fourth to rung 9, which is not.
+    #[test]
+    fn under_rungs_the_highest_that_enough_came_to_counts() {
+        let text = SEARCH.replace(
+            "limit:",
+            "scheduler: { kind: asha, max: 9, eta: 3 }\n  limit:",
+        );
+        let spec = check(format!("{HEAD}{text}").as_bytes(), &[]).unwrap();
+        let mut rows = rows(40);
+        for row in &mut rows {
+            let lr = row.parameters["lr"].as_f64().unwrap();
+            let reached = 1 + usize::from(row.number % 2 == 0) + usize::from(row.number % 4 == 0);
+            // Elsewhere nothing is to be learned.
+            row.at_rungs = vec![f64::from(row.number % 3), lr.log10(), 1.0][..reached].to_vec();
+            row.state = "pruned".to_owned();
+        }
+        let found = importance(&spec, &rows).unwrap();
+        assert_eq!((found.at, found.trials), (Some(3), 20));
+        let first = &found.importances.parameters[0];
+        assert!(
+            first.parameter == "lr" && first.importance > 0.8,
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Measured {
     }
 
     /// Whether an evaluation breaks no requirement, as far as that is known.
-    pub(super) fn holds_at(&self, step: u64) -> bool {
+    pub(crate) fn holds_at(&self, step: u64) -> bool {
         // What the first judged one breaks, those before it do.
         let before = |since: &u64| step < *since && self.violations.contains_key(since);
         !self.violations.contains_key(&step) && !self.since.as_ref().is_some_and(before)

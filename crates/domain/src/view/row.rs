@@ -32,6 +32,9 @@ pub struct TrialRow {
     /// Those that something is required of, as they were last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
+    /// Under a scheduler with rungs: its best value up to each one that it has come to, the lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_rungs: Vec<f64>,
     /// The value of each of several objectives, at the evaluation whose first objective is best.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<f64>,
@@ -84,9 +87,29 @@ pub fn trial_row(sweep: &Sweep, trial: &Trial) -> TrialRow {
             .and_then(Measured::violation)
             .filter(|v| v.is_finite()),
         metrics: measured.map(|m| m.metrics().clone()).unwrap_or_default(),
+        at_rungs: at_rungs(sweep, trial),
         values: sweep.values(trial).unwrap_or_default(),
         pareto: None,
     }
+}
+
+fn at_rungs(sweep: &Sweep, trial: &Trial) -> Vec<f64> {
+    let goal = sweep.spec.objective.goal;
+    let measured = sweep.measured(trial.number);
+    let holds = |step| measured.is_none_or(|measured| measured.holds_at(step));
+    let mut rungs = sweep.scheduler().rungs().into_iter().peekable();
+    let (mut best, mut found) = (None, Vec::new());
+    for seen in &trial.observations {
+        if holds(seen.step) && best.is_none_or(|best| goal.better(seen.value, best)) {
+            best = Some(seen.value);
+        }
+        while let Some(best) = best
+            && rungs.next_if(|rung| *rung <= seen.epoch).is_some()
+        {
+            found.push(best);
+        }
+    }
+    found
 }
 
 /// All trials of a sweep, and which of them are on the front of several objectives.
