@@ -24,11 +24,11 @@ use crate::{Goal, OBJECTIVES_MAX};
 
 /// The most trials with a result that are looked at, by the number of objectives: half of them the best, half the newest others.
 /// Two or three processes of so many cost about as much as one of all that one objective has.
-const TOLD_MAX: [usize; OBJECTIVES_MAX + 1] = [200, 200, 150, 120];
+const TOLD_MAX: [usize; OBJECTIVES_MAX + 1] = [200, 200, 120, 100];
 /// The most points of the front that improvement is measured from, the least crowded.
 const FRONT_MAX: usize = 32;
 /// How far the reference stands beyond the front's worst values, as a share of its range.
-const MARGIN: f64 = 0.1;
+const MARGIN: f64 = 0.5;
 
 /// At least one trial has a value.
 pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
@@ -36,6 +36,7 @@ pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
     let told = select(known, TOLD_MAX[several.objectives()]);
     let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
     let chosen = spread(points.len());
+    let fair = worst_on_front(known);
     let outputs = (0..several.objectives()).map(|objective| {
         let loss = |told: &Told<'a>| {
             let losses = several.losses(told.number);
@@ -46,10 +47,22 @@ pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
             ..*told
         });
         let told: Vec<Told<'_>> = told.collect();
-        Output::new(known, &points, &chosen, &told)
+        Output::new(known, &points, &chosen, &told, fair[objective])
     });
     let outputs = outputs.collect();
     Model { points, outputs }
+}
+
+/// In each objective the worst loss on the front: what is better elsewhere may be as bad as that here.
+fn worst_on_front(known: &Known<'_>) -> Losses {
+    let mut worst = [f64::NEG_INFINITY; OBJECTIVES_MAX];
+    let sorted = Several::sorted(known, 1);
+    for member in sorted.fronts.iter().flatten() {
+        for (worst, loss) in worst.iter_mut().zip(member.losses) {
+            *worst = worst.max(loss);
+        }
+    }
+    worst
 }
 
 /// The trials to look at, best first.
