@@ -96,7 +96,11 @@ fn nsga2_finds_the_front_of_zdt1() {
         (0..500).map(apart).fold(f64::INFINITY, f64::min)
     };
     let mean = on_front.iter().map(off).sum::<f64>() / on_front.len() as f64;
-    assert!(on_front.len() > 50 && mean < 0.0335, "{mean} of {}", on_front.len());
+    assert!(
+        on_front.len() > 50 && mean < 0.0335,
+        "{mean} of {}",
+        on_front.len()
+    );
 }
 
 /// What each dominates after 60 trials beside points drawn evenly.

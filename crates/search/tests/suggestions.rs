@@ -326,7 +326,12 @@ fn tpe_toward_two_objectives() {
 
 #[test]
 fn gp_toward_three_objectives() {
-    check_several(SamplerKind::Gp, 3, 50, include_str!("golden/gp-several.txt"));
+    check_several(
+        SamplerKind::Gp,
+        3,
+        50,
+        include_str!("golden/gp-several.txt"),
+    );
 }
 
 #[test]

@@ -10,36 +10,56 @@ const STRETCH: f64 = 1.5;
 
 /// Values for losses, `None` for a failed trial: it counts as the worst. Smaller is better, before and after.
 ///
-/// - Those worse than the median, and than `fair`, become the upper half of a Gaussian that has the others' spread: how bad a
+/// - The half worse than the median becomes the upper half of a Gaussian that has the other half's spread: how bad a
 ///   bad trial was does not matter, only its rank. Equal losses stay equal.
 /// - Then ln(1 + (s - 1) u) / ln s of the place u between best (0) and worst (1).
-pub(super) fn warp(losses: &[Option<f64>], fair: f64) -> Vec<f64> {
-    let known = || losses.iter().flatten();
-    let largest = known().fold(0.0, |a, b| f64::max(a, b.abs()));
-    let worst = known().fold(f64::NEG_INFINITY, |a, b| a.max(*b));
-    // Losses near the largest float must not overflow below.
-    let scale = if largest > 0.0 { largest } else { 1.0 };
-    let value =
-        |loss: &Option<f64>| loss.unwrap_or(if worst.is_finite() { worst } else { 0.0 }) / scale;
-    let mut values: Vec<f64> = losses.iter().map(value).collect();
-    draw_in_the_bad(&mut values, fair / scale);
+pub(super) fn warp(losses: &[Option<f64>]) -> Vec<f64> {
+    let (mut values, _) = scaled(losses);
+    let median = median(&values);
+    draw_in_the_bad(&mut values, median);
     stretch_the_good(&mut values);
     standardise(&mut values);
     values
 }
 
-fn draw_in_the_bad(values: &mut [f64], fair: f64) {
+/// As [`warp`], for one of several objectives: losses stay as they are, since the front is about how much of one is worth how
+/// much of another. Only where one is worse than the median, and than `fair`, and further off than it would be by its rank, that
+/// counts.
+pub(super) fn tame(losses: &[Option<f64>], fair: f64) -> Vec<f64> {
+    let (mut values, scale) = scaled(losses);
+    let pivot = median(&values).max(fair / scale);
+    let mut drawn = values.clone();
+    draw_in_the_bad(&mut drawn, pivot);
+    for (value, drawn) in values.iter_mut().zip(drawn) {
+        *value = value.min(drawn);
+    }
+    standardise(&mut values);
+    values
+}
+
+/// Losses over their largest size, and that: near the largest float they must not overflow. A failed trial has the worst.
+fn scaled(losses: &[Option<f64>]) -> (Vec<f64>, f64) {
+    let known = || losses.iter().flatten();
+    let largest = known().fold(0.0, |a, b| f64::max(a, b.abs()));
+    let worst = known().fold(f64::NEG_INFINITY, |a, b| a.max(*b));
+    let scale = if largest > 0.0 { largest } else { 1.0 };
+    let value =
+        |loss: &Option<f64>| loss.unwrap_or(if worst.is_finite() { worst } else { 0.0 }) / scale;
+    (losses.iter().map(value).collect(), scale)
+}
+
+/// 0 of nothing.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Those worse than `pivot`, which is the median or worse, become the upper half of a Gaussian with the spread of the others.
+fn draw_in_the_bad(values: &mut [f64], pivot: f64) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let count = sorted.len() as f64;
-    let Some(&median) = sorted.get(sorted.len() / 2) else {
-        return;
-    };
-    let pivot = median.max(fair);
-    let under = match pivot > median {
-        true => sorted.partition_point(|v| *v <= pivot) as f64 / count,
-        false => 0.5,
-    };
     let better = sorted.iter().filter(|v| **v < pivot);
     let squares: Vec<f64> = better.map(|v| (v - pivot) * (v - pivot)).collect();
     let spread = if squares.is_empty() {
@@ -51,7 +71,6 @@ fn draw_in_the_bad(values: &mut [f64], fair: f64) {
         let below = sorted.partition_point(|v| v < value);
         let upto = sorted.partition_point(|v| v <= value);
         let share = (below + upto) as f64 / 2.0 / count; // the middle of its equals
-        let share = 0.5 + 0.5 * (share - under) / (1.0 - under);
         *value = pivot + spread * quantile(share.clamp(0.5, 1.0 - 0.25 / count));
     }
 }
@@ -87,8 +106,8 @@ mod tests {
 
     /// The warped values keep the order of `losses`, have mean 0 and, unless all are equal, variance 1.
     #[track_caller]
-    fn check_fair(losses: &[Option<f64>], fair: f64) -> Vec<f64> {
-        let values = warp(losses, fair);
+    fn check(losses: &[Option<f64>]) -> Vec<f64> {
+        let values = warp(losses);
         let loss = |i: usize| losses[i].unwrap_or(f64::INFINITY);
         let worst = losses
             .iter()
@@ -110,20 +129,36 @@ mod tests {
         values
     }
 
-    fn check(losses: &[Option<f64>]) -> Vec<f64> {
-        check_fair(losses, f64::NEG_INFINITY)
+    #[track_caller]
+    fn check_tame(losses: &[f64], fair: f64) -> Vec<f64> {
+        let told: Vec<Option<f64>> = losses.iter().copied().map(Some).collect();
+        let values = tame(&told, fair);
+        for (i, a) in losses.iter().enumerate() {
+            assert!(values[i].is_finite(), "{losses:?} {values:?}");
+            for (j, b) in losses.iter().enumerate() {
+                assert!(a > b || values[i] <= values[j], "{losses:?} {values:?}");
+            }
+        }
+        values
     }
 
     #[test]
-    fn what_is_fair_is_not_drawn_in() {
-        let losses = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0].map(Some);
-        let apart = |values: &[f64]| (values[6] - values[4]) / (values[2] - values[0]);
-        assert!(apart(&check(&losses)) < 0.4);
-        let values = check_fair(&losses, 6.0);
-        assert!((0.7..1.0).contains(&apart(&values)), "{values:?}");
-        assert!(values[7] - values[6] < values[6] - values[0], "{values:?}");
-        assert_eq!(check_fair(&losses, -3.0), check(&losses));
-        check_fair(&losses, 1e300);
+    fn of_several_objectives_outliers_alone_are_drawn_in() {
+        let losses = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1e9];
+        let values = check_tame(&losses, 3.0);
+        let step = values[1] - values[0];
+        let even = values[..7]
+            .windows(2)
+            .all(|pair| (pair[1] - pair[0] - step).abs() < 1e-6);
+        assert!(even && values[7] - values[6] < 4.0 * step, "{values:?}");
+        let straight = check_tame(&losses[..7], 3.0);
+        let step = straight[1] - straight[0];
+        let near = |pair: &[f64]| (0.7..1.4).contains(&((pair[1] - pair[0]) / step));
+        assert!(straight.windows(2).all(near), "{straight:?}");
+        check_tame(&losses, 1e300);
+        check_tame(&losses, f64::NEG_INFINITY);
+        check_tame(&[1e308, -1e308, 0.0, 1e-300], 0.0);
+        check_tame(&[2.0; 5], 2.0);
     }
 
     #[test]
