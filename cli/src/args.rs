@@ -17,7 +17,9 @@ pub use dataset::{AddFiles, DatasetVerb};
 pub use fleet::FleetVerb;
 pub use serve::{Coordinator, Slots, Up, Worker};
 pub use sim::Sim;
-pub use sweep::{Cancel, ExportFormat, ExportSweep, ImportanceArgs, Submit, SweepVerb, Top};
+pub use sweep::{
+    Cancel, ExportFormat, ExportSweep, ImportanceArgs, Submit, Suggest, SweepVerb, Top,
+};
 pub use trial::{AddFile, ArtifactVerb, Ask, ForkTrial, GetFile, Metrics, Tell, TrialVerb};
 
 /// One binary that turns a heap of machines into a training fleet.

@@ -71,6 +71,11 @@ pub fn summary_path(sweep: &str) -> String {
     format!("{}/summary", sweep_path(sweep))
 }
 
+/// What a sweep would try next.
+pub fn next_path(sweep: &str, count: u32) -> String {
+    format!("{}/next?count={count}", sweep_path(sweep))
+}
+
 /// The path of a trial: `SWEEP/NUMBER`, or `last`.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ mod signals;
 mod sim;
 mod spec_file;
 mod submit;
+mod suggest;
 mod sweep;
 mod trial;
 mod up;

@@ -235,7 +235,7 @@ pub fn leaderboard(document: &SweepDocument, best_max: usize) -> String {
         out.push('\n');
         out.push_str(&table::leaderboard(
             &ranked[..ranked.len().min(best_max)],
-            &document.objective.metric,
+            &table::metrics(document),
         ));
     }
     let failed = document.trials.iter().filter(|t| t.state == "failed");

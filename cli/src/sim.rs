@@ -95,10 +95,7 @@ fn refuse(args: &Sim, problems: &[TableProblem]) -> Failure {
 fn describe(document: &SimDocument) -> String {
     let sweep = &document.sweep;
     let mut facts = vec![
-        (
-            "objective",
-            format!("{} {}", sweep.objective.goal, sweep.objective.metric),
-        ),
+        ("objective", table::objectives(sweep)),
         ("virtual time", text::seconds(document.virtual_seconds)),
         ("workers", document.workers.to_string()),
         (

@@ -3,7 +3,7 @@
 use bonfire_domain::command::SweepAction;
 use bonfire_domain::origin::GitRevision;
 use bonfire_domain::select;
-use bonfire_domain::view::SweepRow;
+use bonfire_domain::view::{SweepDocument, SweepRow};
 use bonfire_proto::wire::ControlSweep;
 use serde_json::json;
 
@@ -17,7 +17,10 @@ use crate::output::errors::{Exit, Failure, Outcome};
 use crate::output::{Output, json, table, text};
 use crate::preview;
 use crate::run;
+use crate::suggest;
 
+/// Trials that `sweep top` prints where no number is given.
+const TOP: usize = 10;
 /// Trials that `sweep show` prints as a table.
 const TRIALS_MAX: usize = 200;
 
@@ -29,6 +32,7 @@ pub async fn act(global: &Global, verb: &SweepVerb) -> Outcome {
         SweepVerb::Show(args) => show(global, &args.sweep).await,
         SweepVerb::Watch(args) => watch(global, &args.sweep).await,
         SweepVerb::Top(args) => top(global, args).await,
+        SweepVerb::Suggest(args) => suggest::act(global, args).await,
         SweepVerb::Importance(args) => importance::act(global, args).await,
         SweepVerb::Pause(args) => control(global, &args.sweep, SweepAction::Pause).await,
         SweepVerb::Resume(args) => resume(global, &args.sweep, args.local).await,
@@ -91,22 +95,11 @@ async fn show(global: &Global, selector: &str) -> Outcome {
         json::print(output, &document);
         return Ok(Exit::Done);
     }
-    let metric = &document.objective.metric;
-    let best = document.best.as_ref().map_or_else(
-        || "none yet".to_owned(),
-        |b| {
-            format!(
-                "{} by {} ({})",
-                text::number(b.value),
-                b.trial,
-                text::parameters(&b.parameters)
-            )
-        },
-    );
+    let metrics = table::metrics(&document);
     let shown = &document.trials[..document.trials.len().min(TRIALS_MAX)];
     let mut facts = vec![
-        ("objective", format!("{} {metric}", document.objective.goal)),
-        ("best", best),
+        ("objective", table::objectives(&document)),
+        ("best", best(&document)),
         ("started", table::short_time(&document.started)),
     ];
     if let Some(git) = document.origin.as_ref().and_then(|o| o.git.as_ref()) {
@@ -123,7 +116,7 @@ async fn show(global: &Global, selector: &str) -> Outcome {
         "{}{}\n{}",
         run::summary(&document),
         table::facts(&facts),
-        table::trials(shown, metric)
+        table::trials(shown, &metrics)
     ));
     if document.trials.len() > shown.len() {
         output.note(&format!(
@@ -133,6 +126,21 @@ async fn show(global: &Global, selector: &str) -> Outcome {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// The best trial; of several objectives, how many trials no other dominates.
+fn best(document: &SweepDocument) -> String {
+    let Some(best) = &document.best else {
+        return "none yet".to_owned();
+    };
+    if !document.objectives.is_empty() {
+        let front = document.trials.iter().filter(|t| t.pareto == Some(true));
+        let trials = text::count(front.count() as u64, "trial");
+        return format!("{trials} that no other dominates");
+    }
+    let parameters = text::parameters(&best.parameters);
+    let value = text::number(best.value);
+    format!("{value} by {} ({parameters})", best.trial)
 }
 
 /// `1f3c09b on main, with changes`
@@ -152,12 +160,21 @@ async fn top(global: &Global, args: &Top) -> Outcome {
     let link = Link::open(global, Need::Read).await?;
     let document = documents::sweep(&link.fleet, &args.sweep).await;
     link.close().await;
-    let document = document?;
+    let mut document = document?;
+    let mut number = args.number.unwrap_or(TOP);
+    if args.pareto {
+        if document.objectives.is_empty() {
+            let message = format!("{} has one objective, so no front", document.sweep);
+            return Err(Failure::wrong(message).next("leave --pareto out"));
+        }
+        document.trials.retain(|trial| trial.pareto == Some(true));
+        number = args.number.unwrap_or(usize::MAX);
+    }
     if output.is_json() {
         let ranked = run::rank(&document);
-        json::print(output, &&ranked[..ranked.len().min(args.number)]);
+        json::print(output, &&ranked[..ranked.len().min(number)]);
     } else {
-        output.print(&run::leaderboard(&document, args.number));
+        output.print(&run::leaderboard(&document, number));
     }
     Ok(Exit::Done)
 }

@@ -43,7 +43,7 @@ async fn list(global: &Global, selector: &str) -> Outcome {
     match output.is_json() {
         true => json::print(output, &document.trials),
         false if document.trials.is_empty() => output.print("no trials yet"),
-        false => output.print(&table::trials(&document.trials, &document.objective.metric)),
+        false => output.print(&table::trials(&document.trials, &table::metrics(&document))),
     }
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@
 //! | `/v1/sweeps` | every sweep without its trials, oldest first |
 //! | `/v1/sweeps/NAME` | a sweep with its trials: what `run` and `sweep show` print |
 //! | `/v1/sweeps/NAME/summary` | the same without the trials, for following a large sweep |
+//! | `/v1/sweeps/NAME/next` | what its sampler would suggest next and why; `?count=N` for several |
 //! | `/v1/sweeps/NAME/trials`, `/spec` | its trials alone; its canonical spec |
 //! | `/v1/trials/NAME/17` | a trial; also `/metrics`, `/logs`, `/why`, `/checkpoints` |
 //! | `/v1/checkpoints/NAME/17@1200` | a checkpoint; without `@STEP` the latest, with `?best` the best |
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 use bonfire_domain::cluster::{Cluster, Sweep};
 use bonfire_domain::metric::Point;
 use bonfire_domain::select::{self, SelectError};
-use bonfire_domain::view::{self, FleetDocument, NodeDocument, TrialDocument};
+use bonfire_domain::view::{self, FleetDocument, NodeDocument, SUGGESTIONS_MAX, TrialDocument};
 use bonfire_domain::{Digest, SweepId, TrialId, WorkerId};
 use bonfire_proto::wire::{Document, PATH_BYTES_MAX};
 use bytes::Bytes;
@@ -61,6 +62,7 @@ enum Asked {
     SweepSummary(String),
     SweepTrials(String),
     SweepSpec(String),
+    SweepNext { name: String, count: u32 },
     Trial(String),
     TrialMetrics(String),
     TrialLogs(String),
@@ -90,6 +92,10 @@ fn parse(path: &str) -> Result<Asked, DocumentError> {
         ["sweeps", name] => Asked::Sweep((*name).to_owned()),
         ["sweeps", name, "summary"] => Asked::SweepSummary((*name).to_owned()),
         ["sweeps", name, "trials"] => Asked::SweepTrials((*name).to_owned()),
+        ["sweeps", name, "next"] => Asked::SweepNext {
+            name: (*name).to_owned(),
+            count: count(query)?,
+        },
         ["sweeps", name, "spec"] => Asked::SweepSpec((*name).to_owned()),
         ["trials", "last"] => Asked::Trial("last".to_owned()),
         ["trials", name, number] => Asked::Trial(trial(name, number)),
@@ -107,6 +113,17 @@ fn parse(path: &str) -> Result<Asked, DocumentError> {
         ["fleet"] => Asked::Fleet,
         _ => return Err(unknown()),
     })
+}
+
+/// How many suggestions a query asks for.
+fn count(query: &str) -> Result<u32, DocumentError> {
+    let wanted = match query {
+        "" => Some(1),
+        query => query.strip_prefix("count=").and_then(|n| n.parse().ok()),
+    };
+    let fits = wanted.filter(|count| (1..=SUGGESTIONS_MAX).contains(count));
+    let wrong = || format!("count is a number from 1 to {SUGGESTIONS_MAX}, here is {query:?}");
+    fits.ok_or_else(|| DocumentError::Wrong(wrong()))
 }
 
 /// The document at a path.
@@ -197,6 +214,10 @@ fn of_state(
             let id = select::sweep(cluster, &name)?;
             let sweep = cluster.sweep(id).ok_or_else(|| gone(&name))?;
             Ok(Bytes::copy_from_slice(sweep.spec_text.as_bytes()))
+        }
+        Asked::SweepNext { name, count } => {
+            let id = select::sweep(cluster, &name)?;
+            encode(&view::suggestions(cluster, id, count).ok_or_else(|| gone(&name))?)
         }
         Asked::Trial(text) => {
             let id = select::trial(cluster, &text)?;
@@ -435,65 +456,4 @@ pub(crate) fn sweep_name(cluster: &Cluster, id: SweepId) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[track_caller]
-    fn check(path: &str, expected: Asked) {
-        assert_eq!(parse(path).unwrap(), expected, "{path}");
-    }
-
-    #[test]
-    fn paths_are_read() {
-        let a = || "a-k2f".to_owned();
-        check("/v1/sweeps", Asked::Sweeps);
-        check("/v1/sweeps/a-k2f", Asked::Sweep(a()));
-        check("/v1/sweeps/a-k2f/trials", Asked::SweepTrials(a()));
-        check("/v1/trials/a-k2f/17", Asked::Trial("a-k2f/17".into()));
-        check(
-            "/v1/trials/a-k2f/17/why",
-            Asked::TrialWhy("a-k2f/17".into()),
-        );
-        check(
-            "/v1/checkpoints/a-k2f/17@1200",
-            Asked::Checkpoint {
-                text: "a-k2f/17@1200".into(),
-                best: false,
-            },
-        );
-        check(
-            "/v1/checkpoints/a-k2f/17?best",
-            Asked::Checkpoint {
-                text: "a-k2f/17".into(),
-                best: true,
-            },
-        );
-        check(
-            "/v1/datasets/digits@ab12",
-            Asked::Dataset("digits@ab12".into()),
-        );
-        check("/v1/fleet", Asked::Fleet);
-    }
-
-    #[test]
-    fn other_paths_name_nothing() {
-        for path in [
-            "",
-            "/",
-            "/v1",
-            "/v1/",
-            "/v2/sweeps",
-            "/v1/sweeps/a/b",
-            "/v1/trials/a",
-            "/v1/nothing",
-        ] {
-            assert!(
-                matches!(parse(path), Err(DocumentError::NotFound(_))),
-                "{path}"
-            );
-        }
-        let long = format!("/v1/sweeps/{}", "a".repeat(PATH_BYTES_MAX));
-        assert!(matches!(parse(&long), Err(DocumentError::Wrong(_))));
-    }
-}
+mod tests;

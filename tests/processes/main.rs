@@ -8,4 +8,5 @@ mod exact;
 mod kills;
 mod refusals;
 mod run;
+mod search;
 mod sim;

@@ -24,8 +24,13 @@ pub enum SweepVerb {
     #[command(after_help = "Example:\n  bonfire sweep watch digits-k2f")]
     Watch(Named),
     /// The best trials
-    #[command(after_help = "Example:\n  bonfire sweep top last -n 5")]
+    #[command(
+        after_help = "Example:\n  bonfire sweep top last -n 5\n  bonfire sweep top last --pareto -o json"
+    )]
     Top(Top),
+    /// What would be tried next, and why
+    #[command(after_help = "Example:\n  bonfire sweep suggest last -n 3")]
+    Suggest(Suggest),
     /// Which parameters the values of completed trials depend on
     #[command(after_help = "Example:\n  bonfire sweep importance last --pairs")]
     Importance(ImportanceArgs),
@@ -75,9 +80,21 @@ pub struct ResumeSweep {
 pub struct Top {
     /// A sweep: its name, a unique prefix, or last
     pub sweep: String,
+    /// How many; 10, or the whole front with --pareto
+    #[arg(short = 'n', long = "number")]
+    pub number: Option<usize>,
+    /// Of several objectives the trials that no other dominates alone
+    #[arg(long)]
+    pub pareto: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Suggest {
+    /// A sweep: its name, a unique prefix, or last
+    pub sweep: String,
     /// How many
-    #[arg(short = 'n', long = "number", default_value_t = 10)]
-    pub number: usize,
+    #[arg(short = 'n', long = "number", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub number: u32,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,7 +1,7 @@
 //! Tables for people, at most 100 columns wide.
 
 use bonfire_domain::view::{
-    CheckpointDocument, DatasetDocument, SweepRow, TrialRow, WorkerDocument,
+    CheckpointDocument, DatasetDocument, SweepDocument, SweepRow, TrialRow, WorkerDocument,
 };
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
@@ -116,17 +116,45 @@ pub fn sweeps(rows: &[SweepRow]) -> String {
     )
 }
 
+/// The columns of what a sweep's trials are compared by: the objective, or all of several.
+pub fn metrics(sweep: &SweepDocument) -> Vec<&str> {
+    match sweep.objectives.as_slice() {
+        [] => vec![&sweep.objective.metric],
+        all => all.iter().map(|one| one.metric.as_str()).collect(),
+    }
+}
+
+/// `maximize valid.accuracy`, or all of several.
+pub fn objectives(sweep: &SweepDocument) -> String {
+    let all = match sweep.objectives.as_slice() {
+        [] => std::slice::from_ref(&sweep.objective),
+        all => all,
+    };
+    let shown: Vec<String> = all
+        .iter()
+        .map(|one| format!("{} {}", one.goal, one.metric))
+        .collect();
+    shown.join(", ")
+}
+
+/// A trial's cells in these columns.
+fn values(row: &TrialRow, metrics: &[&str]) -> Vec<String> {
+    match metrics {
+        [_] => vec![text::optional(row.value)],
+        all => {
+            let value = |i| text::optional(row.values.get(i).copied());
+            (0..all.len()).map(value).collect()
+        }
+    }
+}
+
 /// Trials as they are given.
-pub fn trials(rows: &[TrialRow], metric: &str) -> String {
+pub fn trials(rows: &[TrialRow], metrics: &[&str]) -> String {
     let forks = rows.iter().any(|t| t.parent.is_some());
     let row = |t: &TrialRow| {
-        let mut cells = vec![
-            t.trial.clone(),
-            state(t),
-            t.attempts.to_string(),
-            text::optional(t.value),
-            t.epochs.to_string(),
-        ];
+        let mut cells = vec![t.trial.clone(), state(t), t.attempts.to_string()];
+        cells.extend(values(t, metrics));
+        cells.push(t.epochs.to_string());
         if forks {
             // Of the same sweep.
             let parent = t.parent.as_deref().unwrap_or("-");
@@ -136,36 +164,38 @@ pub fn trials(rows: &[TrialRow], metric: &str) -> String {
         cells.push(text::parameters(&t.parameters));
         cells
     };
-    let mut header = vec!["trial", "state", "attempts", metric, "epochs"];
+    let mut header = vec!["trial", "state", "attempts"];
+    header.extend(metrics);
+    header.push("epochs");
     header.extend(forks.then_some("forked from"));
     header.push("parameters");
-    table(&header, &[2, 3, 4], rows.iter().map(row))
+    let numbers: Vec<usize> = (2..4 + metrics.len()).collect();
+    table(&header, &numbers, rows.iter().map(row))
 }
 
-/// What a trial is, and that it breaks `search.require` where it does.
+/// What a trial is, that it breaks `search.require` where it does, and that it is on the front of several objectives.
 fn state(row: &TrialRow) -> String {
-    match row.feasible {
-        Some(false) => format!("{}, infeasible", row.state),
+    match (row.feasible, row.pareto) {
+        (Some(false), _) => format!("{}, infeasible", row.state),
+        (_, Some(true)) => format!("{}, front", row.state),
         _ => row.state.clone(),
     }
 }
 
 /// The best trials of a sweep, best first.
-pub fn leaderboard(rows: &[&TrialRow], metric: &str) -> String {
+pub fn leaderboard(rows: &[&TrialRow], metrics: &[&str]) -> String {
     let row = |(rank, t): (usize, &&TrialRow)| {
+        let mut cells = vec![(rank + 1).to_string(), t.trial.clone()];
+        cells.extend(values(t, metrics));
         let parameters = text::parameters(&t.parameters);
-        let value = text::optional(t.value);
-        vec![
-            (rank + 1).to_string(),
-            t.trial.clone(),
-            value,
-            t.epochs.to_string(),
-            state(t),
-            parameters,
-        ]
+        cells.extend([t.epochs.to_string(), state(t), parameters]);
+        cells
     };
-    let header = ["rank", "trial", metric, "epochs", "state", "parameters"];
-    table(&header, &[0, 2, 3], rows.iter().enumerate().map(row))
+    let mut header = vec!["rank", "trial"];
+    header.extend(metrics);
+    header.extend(["epochs", "state", "parameters"]);
+    let numbers: Vec<usize> = (2..3 + metrics.len()).chain([0]).collect();
+    table(&header, &numbers, rows.iter().enumerate().map(row))
 }
 
 pub fn checkpoints(rows: &[CheckpointDocument], metric: &str) -> String {
@@ -262,7 +292,7 @@ mod tests {
                 trial(1, json!(many)),
                 trial(2, json!({"optimizer.lr": 0.01})),
             ],
-            "valid.accuracy",
+            &["valid.accuracy"],
         );
         assert!(
             found
@@ -280,7 +310,7 @@ mod tests {
     #[test]
     fn a_leaderboard_is_ranked() {
         let (a, b) = (trial(1, json!({})), trial(2, json!({})));
-        let found = leaderboard(&[&b, &a], "valid.accuracy");
+        let found = leaderboard(&[&b, &a], &["valid.accuracy"]);
         let places: Vec<&str> = found
             .lines()
             .skip(1)

@@ -172,6 +172,16 @@ pub enum Command {
         metrics: BTreeMap<String, f64>,
         at: WallMs,
     },
+    /// As `Promote`, of a trial whose turn has not come, because a slot is idle.
+    PromoteEarly {
+        trial: TrialId,
+        at: WallMs,
+    },
+    /// The trials of a sweep that went on ahead of their turn end, but those whose turn has come by now.
+    Recall {
+        sweep: SweepId,
+        at: WallMs,
+    },
 }
 
 /// What the asker of an external trial says of it. Values are finite.

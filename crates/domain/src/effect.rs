@@ -161,7 +161,7 @@ pub enum Refusal {
         name: String,
         known: String,
     },
-    /// A trial was to end without a metric that the search requires something of.
+    /// A trial was told without a metric that is an objective, or to end without one that the search requires something of.
     MetricMissing {
         name: String,
     },
@@ -212,15 +212,15 @@ impl fmt::Display for Refusal {
             }
             Refusal::NoSuchMetric { name, known } if known.is_empty() => write!(
                 f,
-                "search.require names no metric, so {name} says nothing: leave it out"
+                "neither search.require nor search.objectives names a metric, so {name} says nothing: leave it out"
             ),
             Refusal::NoSuchMetric { name, known } => write!(
                 f,
-                "search.require names no metric {name}, only {known}: leave it out"
+                "neither search.require nor search.objectives names {name}, only {known}: leave it out"
             ),
             Refusal::MetricMissing { name } => write!(
                 f,
-                "search.require names metrics.{name}, and nobody has told it: tell it with the value (--metric {name}=NUMBER)"
+                "the search compares trials by {name} too, and nobody has told it: tell it with the value (--metric {name}=NUMBER)"
             ),
             Refusal::NotFinite => {
                 f.write_str("the value is not a finite number: tell the trial as failed instead")

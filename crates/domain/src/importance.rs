@@ -87,6 +87,8 @@ mod tests {
                 feasible: None,
                 violation: None,
                 metrics: BTreeMap::new(),
+                values: Vec::new(),
+                pareto: None,
             }
         };
         (0..count).map(row).collect()

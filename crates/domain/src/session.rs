@@ -445,12 +445,11 @@ fn ended((trial, attempt): (TrialId, Attempt), end: AttemptEnd) -> Fact {
 
 /// What the log wants to know of a trial's metrics.
 fn required_metrics(spec: &str) -> BTreeSet<String> {
-    if !spec.contains("metrics.") {
+    if !spec.contains("metrics.") && !spec.contains("\"others\"") {
         return BTreeSet::new(); // most specs are not worth reading
     }
-    let search = Spec::from_canonical(spec).ok().and_then(|spec| spec.search);
-    let required = search.map(|search| search.require);
-    let names = required.as_ref().map(|require| require.metrics());
+    let spec = Spec::from_canonical(spec);
+    let names = spec.as_ref().map(Spec::judged_metrics);
     names.into_iter().flatten().map(str::to_owned).collect()
 }
 

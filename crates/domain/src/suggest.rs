@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, Ending, Event, PriorTrial, Sampler, Suggestion};
+use bonfire_search::{Assignment, Ending, Event, Explanation, PriorTrial, Sampler, Suggestion};
 
 use crate::cluster::{self, Cluster, Sweep, Trial};
 use crate::id::{LogIndex, SweepId};
@@ -53,9 +53,9 @@ impl Suggester {
         let source = match &spec.search {
             None => Some(Source::Single),
             Some(_) => spec.sampler().map(|sampler| {
-                let trials = prior.iter().flat_map(|source| &source.trials);
-                let trials: Vec<PriorTrial> = trials.cloned().collect();
-                Source::Sampler(Box::new(sampler.learning_from(&trials)))
+                let searches = prior.iter().map(|source| source.trials.clone());
+                let searches: Vec<Vec<PriorTrial>> = searches.collect();
+                Source::Sampler(Box::new(sampler.learning_from(&searches)))
             }),
         };
         if let Some(source) = source {
@@ -100,6 +100,16 @@ impl Suggester {
             }
         }
         (given, None)
+    }
+}
+
+/// What the sampler of a sweep would suggest next and why, and why no more comes if that is known.
+pub fn explain(cluster: &Cluster, sweep: &Sweep, count: u32) -> (Vec<Explanation>, Option<String>) {
+    let mut suggester = Suggester::new();
+    suggester.rebuild_sweep(cluster, sweep.id);
+    match suggester.sources.get(&sweep.id) {
+        Some(Source::Sampler(sampler)) => sampler.explain(sweep.next, count),
+        _ => (vec![], Some("without search there is one trial".to_owned())),
     }
 }
 

@@ -3,6 +3,7 @@
 mod artifacts;
 mod datasets;
 mod row;
+mod suggestions;
 
 use std::collections::BTreeMap;
 
@@ -15,10 +16,15 @@ use crate::command::Admission;
 use crate::id::{Attempt, Digest, SweepId, TrialId, WallMs, WorkerId};
 use crate::leader::deadline;
 use crate::origin::Origin;
+use crate::spec::Objective;
 
 pub use artifacts::ArtifactDocument;
 pub use datasets::{DatasetDocument, dataset, datasets};
+use row::trial_rows;
 pub use row::{TrialRow, trial_row};
+pub use suggestions::{
+    NeighbourDocument, SUGGESTIONS_MAX, SuggestionDocument, SuggestionsDocument, suggestions,
+};
 
 /// Running trials in the row of a sweep.
 pub const RUNNING_MAX: usize = 12;
@@ -72,6 +78,9 @@ pub struct SweepDocument {
     pub state: String,
     pub reason: Option<String>,
     pub objective: ObjectiveDocument,
+    /// Where there are several: all of them, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objectives: Vec<ObjectiveDocument>,
     pub best: Option<BestDocument>,
     pub trials: Vec<TrialRow>,
     pub started: String,
@@ -246,10 +255,10 @@ pub struct FleetDocument {
     pub workers: Vec<WorkerDocument>,
 }
 
-fn objective(sweep: &Sweep) -> ObjectiveDocument {
+fn objective(objective: &Objective) -> ObjectiveDocument {
     ObjectiveDocument {
-        metric: sweep.spec.objective.metric.clone(),
-        goal: match sweep.spec.objective.goal {
+        metric: objective.metric.clone(),
+        goal: match objective.goal {
             Goal::Minimize => "minimize".to_owned(),
             Goal::Maximize => "maximize".to_owned(),
         },
@@ -305,9 +314,13 @@ pub fn sweep(cluster: &Cluster, id: SweepId, wall: WallMs) -> Option<SweepDocume
         sweep: sweep.name.clone(),
         state: sweep.state.name().to_owned(),
         reason: sweep.reason.clone(),
-        objective: objective(sweep),
+        objective: objective(&sweep.spec.objective),
+        objectives: match sweep.spec.others() {
+            [] => Vec::new(),
+            _ => sweep.spec.objectives().map(objective).collect(),
+        },
         best: best(sweep),
-        trials: sweep.trials().iter().map(|t| trial_row(sweep, t)).collect(),
+        trials: trial_rows(sweep),
         started: time_text(sweep.started),
         seconds: seconds(sweep, wall),
         spec_digest: spec_digest(sweep),
@@ -332,7 +345,7 @@ pub fn sweep_row(sweep: &Sweep, wall: WallMs) -> SweepRow {
         sweep: sweep.name.clone(),
         state: sweep.state.name().to_owned(),
         reason: sweep.reason.clone(),
-        objective: objective(sweep),
+        objective: objective(&sweep.spec.objective),
         best: best(sweep),
         counts: sweep
             .counts()

@@ -50,6 +50,28 @@ fn configs_are_good_and_survive_the_way_through_text() {
     }
 }
 
+#[test]
+fn objectives_survive_and_take_the_place_of_one() {
+    let spec = read(
+        b"kind: sweep\nversion: 1\nname: t\ndata: { dataset: d.csv, label: y }\ntask: classification\nmodel: { kind: mlp }\n\
+          search:\n  limit: { trials: 9 }\n  objectives: [ { metric: valid.macro_f1 }, { metric: valid.loss, goal: maximize } ]\n  \
+          parameters: { optimizer.lr: { min: 1e-4, max: 1e-1 } }\n",
+    );
+    check_round_trip(&spec);
+    let objectives: Vec<(&str, Goal)> = spec
+        .objectives()
+        .map(|one| (one.metric.as_str(), one.goal))
+        .collect();
+    let expected = [
+        ("valid.macro_f1", Goal::Maximize),
+        ("valid.loss", Goal::Maximize),
+    ];
+    assert_eq!(objectives, expected);
+    assert!(!spec.resolved_yaml().contains("objective:"));
+    let judged: Vec<&str> = spec.judged_metrics().into_iter().collect();
+    assert_eq!(judged, ["valid.loss"]);
+}
+
 /// Start points are whole ones; what they leave out is the same every time.
 #[test]
 fn requirements_and_start_points_survive_too() {

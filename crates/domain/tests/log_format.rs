@@ -276,6 +276,14 @@ fn examples() -> Vec<(&'static str, Command)> {
                 at,
             },
         ),
+        ("promote-early", Command::PromoteEarly { trial, at }),
+        (
+            "recall",
+            Command::Recall {
+                sweep: trial.sweep,
+                at,
+            },
+        ),
         (
             "submit-sweep",
             Command::SubmitSweep {

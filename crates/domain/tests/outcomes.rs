@@ -118,6 +118,13 @@ impl Sweep {
     }
 }
 
+/// The numbers of trials, best first.
+fn order(rows: &mut [TrialRow]) -> String {
+    rows.sort_by(|a, b| a.compare(b, Goal::Minimize));
+    let numbers: Vec<String> = rows.iter().map(|row| row.number.to_string()).collect();
+    numbers.join(" ")
+}
+
 fn id(number: u32) -> TrialId {
     TrialId {
         sweep: SWEEP,
@@ -152,13 +159,12 @@ fn check_words(words: &[Word<'_>], expected: &[&str]) {
             number(row.violation)
         ));
     }
-    rows.sort_by(|a, b| a.compare(b, Goal::Minimize));
-    let order: Vec<String> = rows.iter().map(|row| row.number.to_string()).collect();
+    let order = order(&mut rows);
     let best = told.cluster.sweep(SWEEP).unwrap().best;
     let best = best.map_or("-".to_owned(), |(value, number)| {
         format!("{value} of {number}")
     });
-    found.push(format!("best {best}, order {}", order.join(" ")));
+    found.push(format!("best {best}, order {order}"));
     assert_eq!(found, expected);
 }
 
@@ -194,8 +200,8 @@ fn metrics_are_told_by_the_end() {
             (0, None, 0.3, &[("ms", 9.0), ("mb", 1.0)]),
         ],
         &[
-            "search.require names metrics.mb, and nobody has told it: tell it with the value (--metric mb=NUMBER)",
-            "search.require names no metric gb, only mb, ms: leave it out",
+            "the search compares trials by mb too, and nobody has told it: tell it with the value (--metric mb=NUMBER)",
+            "neither search.require nor search.objectives names gb, only mb, ms: leave it out",
             "the value is not a finite number: tell the trial as failed instead",
             // What was told before goes by what is told first.
             "0.1 true -",
@@ -288,6 +294,114 @@ fn old_snapshots_have_no_metrics() {
     assert_eq!(Cluster::decode(&bytes).unwrap(), told.cluster);
 }
 
+#[test]
+fn old_snapshots_have_metrics_and_no_other_objectives() {
+    let mut told = Sweep::new(SEARCH, 1);
+    told.tell((0, None, 0.5, &[("ms", 1.0), ("mb", 1.0)]))
+        .unwrap();
+    let mut bytes = told.cluster.encode();
+    // The values of the other objectives, the sweeps it learned from, the trials ahead of their turn.
+    assert_eq!(bytes.split_off(bytes.len() - 3), [0, 0, 0]);
+    bytes[..2].copy_from_slice(&3u16.to_le_bytes());
+    assert_eq!(Cluster::decode(&bytes).unwrap(), told.cluster);
+}
+
+const SEVERAL: &str = "  objectives: [ { metric: loss }, { metric: ms, goal: minimize } ]\n  limit: { trials: 99 }\n  \
+                       sampler: { kind: tpe }\n  parameters: { x: { min: 0.0, max: 1.0 } }\n";
+
+/// Words in order; what a refused one is refused with is part of `expected`, then each trial as `value [values]`, with a star
+/// where no other dominates it, and the order of all.
+#[track_caller]
+fn check_several(search: &str, words: &[Word<'_>], expected: &[&str]) {
+    let trials = words.iter().map(|word| word.0).max().unwrap_or(0) + 1;
+    let mut told = Sweep::new(search, trials);
+    let mut found = Vec::new();
+    for word in words {
+        found.extend(told.tell(*word).err());
+        told.check_restart();
+    }
+    let mut rows = told.rows();
+    for row in &rows {
+        let value = row.value.map_or("-".to_owned(), |value| value.to_string());
+        let star = if row.pareto.unwrap() { " *" } else { "" };
+        found.push(format!("{value} {:?}{star}", row.values));
+    }
+    let order = order(&mut rows);
+    found.push(format!("order {order}"));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn of_several_objectives_a_front_is_best() {
+    check_several(
+        SEVERAL,
+        &[
+            (0, None, 0.5, &[("ms", 3.0)]),
+            (1, None, 0.6, &[("ms", 9.0)]),
+            (2, None, 0.1, &[("ms", 8.0)]),
+            (3, None, 0.9, &[("ms", 1.0)]),
+            (4, None, 0.5, &[("ms", 3.0)]),
+        ],
+        &[
+            "0.5 [0.5, 3.0] *",
+            "0.6 [0.6, 9.0]",
+            "0.1 [0.1, 8.0] *",
+            "0.9 [0.9, 1.0] *",
+            "0.5 [0.5, 3.0] *",
+            "order 2 0 4 3 1",
+        ],
+    );
+}
+
+#[test]
+fn a_trial_stands_for_the_evaluation_whose_first_objective_is_best() {
+    let missing = "the search compares trials by ms too, and nobody has told it: tell it with the value (--metric ms=NUMBER)";
+    check_several(
+        SEVERAL,
+        &[
+            (0, Some(1), 0.5, &[]),
+            (0, Some(1), 0.5, &[("ms", 3.0)]),
+            (0, Some(2), 0.2, &[]),
+            (0, Some(3), 0.3, &[("ms", 1.0)]),
+            (0, None, 0.3, &[]),
+            (1, None, 0.1, &[("mb", 3.0)]),
+            (1, None, 0.1, &[]),
+            (1, None, 0.2, &[("ms", 2.5)]),
+        ],
+        &[
+            missing,
+            "neither search.require nor search.objectives names mb, only ms: leave it out",
+            missing,
+            "0.2 [0.2, 3.0]",
+            "0.2 [0.2, 2.5] *",
+            "order 1 0",
+        ],
+    );
+}
+
+#[test]
+fn what_breaks_a_requirement_is_not_on_the_front() {
+    let search = SEVERAL.replace("sampler:", "require: [ metrics.mb <= 10 ]\n  sampler:");
+    check_several(
+        &search,
+        &[
+            (0, None, 0.1, &[("ms", 1.0), ("mb", 11.0)]),
+            (1, None, 0.6, &[("ms", 9.0), ("mb", 10.0)]),
+            (2, Some(1), 0.1, &[("ms", 1.0)]),
+            (2, None, 0.3, &[("mb", 12.0)]),
+            (3, Some(1), 0.5, &[("ms", 9.5), ("mb", 1.0)]),
+            (3, None, 0.2, &[("ms", 9.5), ("mb", 20.0)]),
+        ],
+        &[
+            "0.1 []",
+            "0.6 [0.6, 9.0] *",
+            "0.1 []",
+            "0.5 [0.5, 9.5] *",
+            "order 3 1 0 2",
+        ],
+    );
+}
+
 fn metrics() -> impl Strategy<Value = BTreeMap<String, f64>> {
     let name = prop_oneof![Just("ms".to_owned()), Just("mb".to_owned())];
     proptest::collection::btree_map(name, 0.0..40.0f64, 0..3)
@@ -295,6 +409,23 @@ fn metrics() -> impl Strategy<Value = BTreeMap<String, f64>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_restart_changes_nothing_with_several_objectives_either(
+        words in proptest::collection::vec((0u32..14, proptest::option::of(1u64..6), -3i32..3, metrics()), 0..60),
+    ) {
+        let search = SEVERAL.replace("sampler:", "require: [ metrics.mb <= 10 ]\n  sampler:");
+        let mut told = Sweep::new(&search, 14);
+        for (number, unit, value, metrics) in &words {
+            let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            let _ = told.tell((*number, *unit, f64::from(*value), &metrics));
+        }
+        told.check_restart();
+        for row in told.rows() {
+            let stands = row.pareto == Some(true);
+            prop_assert!(!stands || (row.feasible == Some(true) && row.values.len() == 2), "{:?}", row);
+        }
+    }
 
     #[test]
     fn a_restart_at_any_time_changes_nothing(

@@ -12,6 +12,7 @@
 //! Schedulers likewise.
 
 mod event;
+mod explain;
 mod front;
 mod goal;
 mod importance;
@@ -26,6 +27,7 @@ mod volume;
 mod properties;
 
 pub use event::{Ending, Event, Suggestion};
+pub use explain::{Expected, Explanation, Maker, Neighbour};
 pub use front::{OBJECTIVES_MAX, front};
 pub use goal::Goal;
 pub use importance::{

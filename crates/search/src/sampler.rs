@@ -37,8 +37,8 @@ pub(crate) use random::stream;
 pub use start::{StartError, complete_start};
 
 use crate::{
-    Assignment, Event, Goal, OBJECTIVES_MAX, Requirements, Scheduler, SchedulerKind, Space,
-    Suggestion,
+    Assignment, Event, Explanation, Goal, OBJECTIVES_MAX, Requirements, Scheduler, SchedulerKind,
+    Space, Suggestion,
 };
 use allowed::Allowed;
 use axes::Axes;
@@ -241,8 +241,8 @@ impl Sampler {
     /// The same search, which begins with what trials of other searches say: TPE makes its first suggestions from them instead
     /// of points that fill the space, and takes them into account while it has few trials of its own. No event has been
     /// observed yet. A sampler that does not look at results takes no notice.
-    pub fn learning_from(mut self, trials: &[PriorTrial]) -> Sampler {
-        self.prior = Prior::new(&self.space, &self.axes, trials);
+    pub fn learning_from(mut self, searches: &[Vec<PriorTrial>]) -> Sampler {
+        self.prior = Prior::new(&self.space, &self.axes, searches);
         self
     }
 
@@ -381,6 +381,11 @@ impl Sampler {
     /// where the last is `Exhausted`, or numbers run out.
     pub fn suggest_many(&self, first: u32, count: u32) -> Vec<Suggestion> {
         ahead::suggest(self, first, count)
+    }
+
+    /// As [`Sampler::suggest_many`], each with what makes it and what a model expects of it; why no more come, if that is so.
+    pub fn explain(&self, first: u32, count: u32) -> (Vec<Explanation>, Option<String>) {
+        ahead::explain(self, first, count)
     }
 
     /// Whether a suggestion depends on values that trials have reported. If not, it can be made ahead of results.

@@ -233,6 +233,38 @@ impl Scheduler {
         }
     }
 
+    /// The paused trial that an idle slot trains ahead of its turn: on the highest rung where one waits below the promotion line,
+    /// the best. Only rungs have any.
+    pub fn waiting(&self) -> Option<Promotion> {
+        match &self.state {
+            State::Asha(asha) => asha.waiting(),
+            State::Hyperband(hyperband) => hyperband.waiting(),
+            State::Pasha(pasha) => pasha.waiting(),
+            _ => None,
+        }
+    }
+
+    /// Marks a trial as gone on ahead of its turn and gives its new target; `None`, and nothing changes, unless it waits below
+    /// the promotion line.
+    pub fn promoted_early(&mut self, number: u32) -> Option<u64> {
+        match &mut self.state {
+            State::Asha(asha) => asha.promote_early(number),
+            State::Hyperband(hyperband) => hyperband.promote_early(number),
+            State::Pasha(pasha) => pasha.promote_early(number),
+            _ => None,
+        }
+    }
+
+    /// Whether a trial that went on ahead of its turn would be promoted by now.
+    pub fn has_risen(&self, number: u32) -> bool {
+        match &self.state {
+            State::Asha(asha) => asha.has_risen(number),
+            State::Hyperband(hyperband) => hyperband.has_risen(number),
+            State::Pasha(pasha) => pasha.has_risen(number),
+            _ => false,
+        }
+    }
+
     /// What the next free slot does for a trial that is there: [`Scheduler::promotable`], and in a population the turn of the
     /// member that has trained the least, or a fork in the place of one.
     ///

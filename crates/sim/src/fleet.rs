@@ -135,8 +135,8 @@ impl TableFleet {
         if spec.averages() && names.curve.is_none() {
             return Err(vec![TableProblem::NoInstances]);
         }
-        let required = sampler.requirements().metrics().into_iter();
-        let required = required.filter(|name| *name != spec.objective.metric);
+        let judged = spec.judged_metrics().into_iter();
+        let required = judged.filter(|name| *name != spec.objective.metric);
         let required: Required = required.map(str::to_owned).collect();
         let table = Table::new(columns, names, &required, &sampler)?;
         let trainer = Trainer::new(spec, table, setting.mtbf_ms.is_some());

@@ -8,6 +8,7 @@ use bonfire_domain::Digest;
 use bonfire_domain::checkpoint::{CHECKPOINT_FORMAT, CheckpointManifest};
 use bonfire_domain::fault::{AttemptEnd, Failure};
 use bonfire_domain::metric::Point;
+use bonfire_domain::spec::MODEL_PARAMETERS;
 use bonfire_engine::step::train_step;
 use bonfire_engine::{StepReport, TrainError, Trainer, TrainerConfig, build};
 
@@ -298,10 +299,13 @@ impl<'a> Training<'a> {
             .collect();
         self.points(at, metrics.clone());
         let objective = &self.trial.spec.objective;
-        let value = metrics
-            .iter()
-            .find(|(key, _)| *key == objective.metric)
-            .map(|(_, value)| *value);
+        let mut told = metrics.clone();
+        told.push((
+            MODEL_PARAMETERS.to_owned(),
+            self.trainer.parameters() as f64,
+        ));
+        let named = told.iter().find(|(key, _)| *key == objective.metric);
+        let value = named.map(|(_, value)| *value);
         let value = value.or_else(|| self.train_value(&objective.metric));
         if let Some(value) = value {
             if !value.is_finite() {
@@ -314,7 +318,7 @@ impl<'a> Training<'a> {
             {
                 self.best = Some(value);
             }
-            self.trial.observed(at, value, metrics.clone());
+            self.trial.observed(at, value, told);
         }
         self.trial.outbox.flush();
         // Rates are those of training alone.

@@ -214,16 +214,13 @@ fn a_regression_standardises_its_target() {
 
 #[test]
 fn texts_with_a_number_are_tokens_and_a_standardised_target() {
-    let made = Made::csv(
-        "t,y\na,1\nb,2\nc,3\nd,4\n",
-        &[("t", ColumnKind::Text)],
-    );
+    let made = Made::csv("t,y\na,1\nb,2\nc,3\nd,4\n", &[("t", ColumnKind::Text)]);
     let mut preparation = made.preparation(Task::Regression, "y");
     preparation.text = Some(TextColumn {
         column: "t".to_owned(),
         context: 2,
     });
-    preparation.split.valid = 0.5;
+    (preparation.split.train, preparation.split.valid) = (0.5, 0.5);
     let (manifest, prepared) = made.prepare(&preparation).unwrap();
     assert_eq!(
         (manifest.input, manifest.row_bytes),

@@ -291,6 +291,9 @@ impl Cluster {
             Some(whole)
         })?;
         sweep.requests.insert(request, number);
+        // It trains to its end, and no turn of the scheduler's comes to it: it takes no place on a rung.
+        let ending = Ending::Cancelled;
+        sweep.scheduler.observe(&Event::Ended { number, ending });
         if sweep.state.is_terminal() {
             sweep.state = SweepState::Running;
             sweep.exhausted = Some("reopened for a forked trial".to_owned());

@@ -7,9 +7,11 @@ mod artifacts;
 mod attempt;
 mod blobs;
 mod control;
+mod early;
 mod external;
 mod fleet;
 mod fork;
+mod front;
 mod history;
 mod outcome;
 mod population;
@@ -35,6 +37,8 @@ pub use snapshot::SnapshotError;
 pub use source::{SOURCE_TRIALS_MAX, Source};
 pub use sweep::{Sweep, SweepState};
 pub use trial::{ATTEMPTS_KEPT, AttemptRecord, Observation, Trial, TrialState, Wish};
+
+use bonfire_search::Scheduler;
 
 use crate::command::Command;
 use crate::dataset::{BlobRef, DatasetManifest};
@@ -115,7 +119,9 @@ impl Cluster {
                 exhausted,
                 ..
             } => self.create_trials(index, sweep, first, parameters, exhausted),
-            Command::Promote { trial, .. } => self.promote(trial),
+            Command::Promote { trial, .. } => self.promote(trial, Scheduler::promoted),
+            Command::PromoteEarly { trial, .. } => self.promote_early(trial),
+            Command::Recall { sweep, at } => self.recall(index, sweep, at),
             Command::StartAttempt {
                 trial,
                 attempt,

@@ -1,9 +1,11 @@
-//! What trials' metrics come to under `search.require`: which evaluations hold to it, and by how much others break it.
+//! What trials' metrics come to: under `search.require`, which evaluations hold to it and by how much others break it, and
+//! under `search.objectives`, the values of the objectives after the first.
 //!
 //! A metric keeps its last value until it is told again. What was told before any metric was known goes by the first
 //! metrics that are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bonfire_search::{Event, Outcome, Requirements};
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,7 @@ pub type Metrics = BTreeMap<String, f64>;
 /// What is known of one trial's metrics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// The last value of each that requirements name.
+    /// The last value of each that requirements or objectives name.
     metrics: Metrics,
     /// The evaluations that break requirements, by step, and by how much.
     violations: BTreeMap<u64, f64>,
@@ -26,6 +28,29 @@ pub struct Measured {
     since: Option<u64>,
     /// Whether an evaluation holds to the requirements.
     holds: bool,
+    /// The values of the objectives after the first at each evaluation, by step.
+    others: BTreeMap<u64, Vec<f64>>,
+}
+
+/// [`Measured`] as it was before there were several objectives.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct OldMeasured {
+    metrics: Metrics,
+    violations: BTreeMap<u64, f64>,
+    since: Option<u64>,
+    holds: bool,
+}
+
+impl From<OldMeasured> for Measured {
+    fn from(old: OldMeasured) -> Measured {
+        Measured {
+            metrics: old.metrics,
+            violations: old.violations,
+            since: old.since,
+            holds: old.holds,
+            others: BTreeMap::new(),
+        }
+    }
 }
 
 /// What an evaluation comes to.
@@ -46,7 +71,7 @@ impl Measured {
 
     /// Whether an evaluation has been judged: from then on each is when it is told.
     pub(super) fn is_known(&self) -> bool {
-        self.since.is_some()
+        self.since.is_some() || !self.others.is_empty()
     }
 
     /// Whether the trial is feasible; `None` while nobody knows.
@@ -60,12 +85,28 @@ impl Measured {
         least.filter(|_| !self.holds)
     }
 
+    /// The values of the objectives after the first at an evaluation.
+    pub(super) fn others_at(&self, step: u64) -> Option<&[f64]> {
+        self.others.get(&step).map(Vec::as_slice)
+    }
+
+    /// Whether an evaluation breaks no requirement, as far as that is known.
+    pub(super) fn holds_at(&self, step: u64) -> bool {
+        // What the first judged one breaks, those before it do.
+        let before = |since: &u64| step < *since && self.violations.contains_key(since);
+        !self.violations.contains_key(&step) && !self.since.as_ref().is_some_and(before)
+    }
+
     /// What schedulers and samplers hear of an evaluation.
     fn event(&self, number: u32, seen: &Observation) -> Event {
         let (at, value) = (seen.epoch, seen.value);
-        match self.violations.get(&seen.step) {
-            None => Event::Observed { number, at, value },
-            Some(violation) => Event::Violated {
+        match (self.violations.get(&seen.step), self.others.get(&seen.step)) {
+            (None, None) => Event::Observed { number, at, value },
+            (None, Some(others)) => {
+                let values = [&[value], &others[..]].concat();
+                Event::Several { number, at, values }
+            }
+            (Some(violation), _) => Event::Violated {
                 number,
                 at,
                 value,
@@ -79,14 +120,26 @@ impl Measured {
 impl Sweep {
     /// What the trial's metrics say of an evaluation, the new ones taken in.
     fn judge(&mut self, number: u32, step: u64, metrics: &Metrics) -> Judgement {
-        let Some(require) = self.metric_requirements() else {
-            return Judgement::Open;
-        };
+        let (spec, require) = (Arc::clone(&self.spec), self.metric_requirements());
         let Some(trial) = self.live.get(&number) else {
             return Judgement::Open;
         };
+        let names = spec.judged_metrics();
+        if names.is_empty() {
+            return Judgement::Open;
+        }
         let measured = self.measured.entry(number).or_default();
-        take(&mut measured.metrics, metrics, &require);
+        take(&mut measured.metrics, metrics, &names);
+        let others = spec.others().iter();
+        let others = others.map(|other| measured.metrics.get(&other.metric).copied());
+        if let Some(values) = others.collect::<Option<Vec<f64>>>()
+            && !values.is_empty()
+        {
+            measured.others.insert(step, values);
+        }
+        let Some(require) = require else {
+            return Judgement::Open;
+        };
         let first = measured.since.is_none();
         match require.outcome(&trial.parameters, &measured.metrics) {
             Outcome::Untold(_) => Judgement::Open,
@@ -175,7 +228,8 @@ impl Sweep {
     }
 
     /// # Errors
-    /// A metric that nothing is required of, and one that is missing: where the trial ends with these, or was judged before.
+    /// A metric that neither requirements nor objectives name, and one that is missing: of an objective, and of a requirement
+    /// where the trial ends with these, or was judged before.
     pub(super) fn check_metrics(
         &self,
         number: u32,
@@ -183,9 +237,9 @@ impl Sweep {
         ends: bool,
     ) -> Result<(), Refusal> {
         let require = self.spec.search.as_ref().map(|search| &search.require);
-        let known = require.map(Requirements::metrics).unwrap_or_default();
+        let known = self.spec.judged_metrics();
         if let Some(name) = metrics.keys().find(|name| !known.contains(name.as_str())) {
-            let known: Vec<&str> = known.into_iter().collect();
+            let known: Vec<&str> = known.iter().copied().collect();
             return Err(Refusal::NoSuchMetric {
                 name: name.clone(),
                 known: known.join(", "),
@@ -199,7 +253,11 @@ impl Sweep {
         };
         let measured = self.measured.get(&number);
         let mut all = measured.map(|m| m.metrics.clone()).unwrap_or_default();
-        take(&mut all, metrics, require);
+        take(&mut all, metrics, &known);
+        let others = self.spec.others().iter().map(|other| &other.metric);
+        if let Some(name) = others.into_iter().find(|name| !all.contains_key(*name)) {
+            return Err(Refusal::MetricMissing { name: name.clone() });
+        }
         match require.outcome(&trial.parameters, &all) {
             Outcome::Untold(name) if ends || measured.is_some_and(Measured::is_known) => {
                 Err(Refusal::MetricMissing { name })
@@ -221,10 +279,10 @@ impl Sweep {
     }
 }
 
-fn take(known: &mut Metrics, metrics: &Metrics, require: &Requirements) {
-    for name in require.metrics() {
-        if let Some(value) = metrics.get(name) {
-            known.insert(name.to_owned(), *value);
+fn take(known: &mut Metrics, metrics: &Metrics, names: &BTreeSet<&str>) {
+    for name in names {
+        if let Some(value) = metrics.get(*name) {
+            known.insert((*name).to_owned(), *value);
         }
     }
 }

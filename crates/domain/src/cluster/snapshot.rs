@@ -1,14 +1,17 @@
 //! The whole state as bytes: a `u16` format number and postcard.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cluster, Measured, Source};
+use super::outcome::OldMeasured;
+use super::{Cluster, Measured, Source, Sweep};
 use crate::id::SweepId;
 
 /// The format number written now.
-const SNAPSHOT_FORMAT: u16 = 3;
-/// Ends before what is known of trials' metrics, and what sweeps took over from others.
+const SNAPSHOT_FORMAT: u16 = 4;
+/// Ends before what sweeps took over from others, the values of objectives after the first, and trials ahead of their turn.
+const WITHOUT_SOURCES: u16 = 3;
+/// Ends before what is known of trials' metrics.
 const WITHOUT_MEASURES: u16 = 2;
 /// Ends before the origins of sweeps, the artifacts of trials and the sources of datasets.
 const WITHOUT_ORIGINS: u16 = 1;
@@ -18,7 +21,15 @@ const NONE: [u8; 3] = [0; 3];
 const NOTHING: [u8; 1] = [0];
 
 /// What a snapshot has of a sweep beside the state.
-type Beside = (SweepId, BTreeMap<u32, Measured>, Vec<Source>);
+type Beside = (SweepId, BTreeMap<u32, Measured>, Vec<Source>, BTreeSet<u32>);
+
+/// The same in format 3.
+type OldBeside = (SweepId, BTreeMap<u32, OldMeasured>);
+
+fn upgraded((sweep, measured): OldBeside) -> Beside {
+    let measured = measured.into_iter().map(|(n, old)| (n, old.into()));
+    (sweep, measured.collect(), Vec::new(), BTreeSet::new())
+}
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SnapshotError {
@@ -34,11 +45,11 @@ impl Cluster {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = SNAPSHOT_FORMAT.to_le_bytes().to_vec();
         // Writing plain data to a vector cannot fail.
-        let beside = self.sweeps().map(|s| (s.id, &s.measured, &s.sources[..]));
-        let is_something = |(_, measured, sources): &(_, &BTreeMap<_, _>, &[Source])| {
-            !measured.is_empty() || !sources.is_empty()
-        };
-        let beside: Vec<_> = beside.filter(is_something).collect();
+        let has =
+            |s: &&Sweep| !s.measured.is_empty() || !s.sources.is_empty() || !s.early.is_empty();
+        let beside = self.sweeps().filter(has);
+        let beside = beside.map(|s| (s.id, &s.measured, &s.sources[..], &s.early));
+        let beside: Vec<_> = beside.collect();
         if let (Ok(body), Ok(beside)) = (postcard::to_stdvec(self), postcard::to_stdvec(&beside)) {
             bytes.extend_from_slice(&body);
             bytes.extend_from_slice(&beside);
@@ -54,19 +65,27 @@ impl Cluster {
         let Some((format, body)) = bytes.split_first_chunk::<2>() else {
             return Err(SnapshotError::Short { found: bytes.len() });
         };
-        let body = match u16::from_le_bytes(*format) {
-            SNAPSHOT_FORMAT => Cow::Borrowed(body),
+        let format = u16::from_le_bytes(*format);
+        let body = match format {
+            SNAPSHOT_FORMAT | WITHOUT_SOURCES => Cow::Borrowed(body),
             WITHOUT_MEASURES => Cow::Owned([body, &NOTHING].concat()),
             WITHOUT_ORIGINS => Cow::Owned([body, &NONE, &NOTHING].concat()),
             found => return Err(SnapshotError::Format { found }),
         };
         let damaged = |e: postcard::Error| SnapshotError::Postcard(e.to_string());
         let (mut cluster, rest) = postcard::take_from_bytes::<Cluster>(&body).map_err(damaged)?;
-        let beside: Vec<Beside> = postcard::from_bytes(rest).map_err(damaged)?;
-        for (id, measured, sources) in beside {
+        let beside: Vec<Beside> = match format {
+            WITHOUT_SOURCES => {
+                let old: Vec<OldBeside> = postcard::from_bytes(rest).map_err(damaged)?;
+                old.into_iter().map(upgraded).collect()
+            }
+            _ => postcard::from_bytes(rest).map_err(damaged)?,
+        };
+        for (id, measured, sources, early) in beside {
             if let Some(sweep) = cluster.sweeps.get_mut(&id) {
                 sweep.measured = measured;
                 sweep.sources = sources.into();
+                sweep.early = early;
             }
         }
         Ok(cluster)

@@ -100,6 +100,9 @@ pub struct Sweep {
     /// What it took over from other sweeps; likewise.
     #[serde(skip)]
     pub(crate) sources: Arc<[Source]>,
+    /// Trials that run, or will again, ahead of their turn; likewise.
+    #[serde(skip)]
+    pub(crate) early: BTreeSet<u32>,
 }
 
 impl Sweep {
@@ -127,6 +130,11 @@ impl Sweep {
     /// Numbers of the trials that wait for a slot, ascending.
     pub fn waiting(&self) -> &BTreeSet<u32> {
         &self.waiting
+    }
+
+    /// Numbers of the trials that went on ahead of their turn because a slot was idle, and have not come to their target.
+    pub fn early(&self) -> &BTreeSet<u32> {
+        &self.early
     }
 
     /// Numbers of the trials that have a slot, ascending.
@@ -227,6 +235,9 @@ impl Sweep {
         debug_assert!(from.may_become(next), "{from:?} -> {next:?}");
         trial.state = next;
         self.index(number, next);
+        if !matches!(next, TrialState::Running | TrialState::Pending) {
+            self.early.remove(&number);
+        }
         let down = self.counts.entry(from).or_insert(0);
         *down = down.saturating_sub(1);
         *self.counts.entry(next).or_insert(0) += 1;
@@ -372,6 +383,7 @@ impl Cluster {
             finished_live: 0,
             measured: BTreeMap::new(),
             sources: sources.into(),
+            early: BTreeSet::new(),
         };
         self.names.insert(name, id);
         self.sweeps.insert(id, sweep);
@@ -418,7 +430,12 @@ impl Cluster {
         Ok(effects)
     }
 
-    pub(super) fn promote(&mut self, trial: TrialId) -> Outcome {
+    /// `promoted`: marks it for the scheduler and gives its target, if it may go on.
+    pub(super) fn promote(
+        &mut self,
+        trial: TrialId,
+        promoted: impl FnOnce(&mut Scheduler, u32) -> Option<u64>,
+    ) -> Outcome {
         let sweep = self.sweep_mut(trial.sweep)?;
         let state = sweep.live_mut(trial.number)?.state;
         if state != TrialState::Paused || sweep.state != SweepState::Running {
@@ -427,13 +444,11 @@ impl Cluster {
                 action: "promote".to_owned(),
             });
         }
-        let until = sweep
-            .scheduler
-            .promoted(trial.number)
-            .ok_or_else(|| Refusal::NotFrom {
-                state: state.name().to_owned(),
-                action: "promote".to_owned(),
-            })?;
+        let until = promoted(&mut sweep.scheduler, trial.number);
+        let until = until.ok_or_else(|| Refusal::NotFrom {
+            state: state.name().to_owned(),
+            action: "promote".to_owned(),
+        })?;
         sweep.live_mut(trial.number)?.until = until;
         sweep.set_state(trial.number, TrialState::Pending);
         Ok(vec![Effect::TrialReady { trial, tries: 0 }])

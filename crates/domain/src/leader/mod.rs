@@ -4,6 +4,7 @@
 //! leader starts from the cluster alone and derives every outstanding order again from what workers say they run.
 
 mod asks;
+mod early;
 mod finish;
 mod input;
 mod liveness;

@@ -36,7 +36,8 @@ impl Leader {
         }
         open.sort_by_key(|s| (-i32::from(s.spec.resources.priority), s.id));
         let mut load = self.load(cluster);
-        for sweep in open {
+        for sweep in &open {
+            let sweep = *sweep;
             let looking = self.looking.entry(sweep.id);
             looking.or_insert_with(|| looks_at_results(sweep));
             actions.extend(self.finish_if_over(time, sweep));
@@ -49,6 +50,7 @@ impl Leader {
                 actions.extend(self.fill(time, cluster, sweep, &mut load));
             }
         }
+        actions.extend(self.use_idle(time, cluster, &open, &load));
         actions
     }
 
@@ -335,7 +337,7 @@ fn carry_out(time: Time, sweep: &Sweep, next: Move) -> (Command, TrialId, (Trial
 }
 
 /// The first place of the numerics class the trial ran in before, else the first.
-fn take_place(
+pub(super) fn take_place(
     cluster: &Cluster,
     places: &mut std::vec::IntoIter<Place>,
     last: Option<&AttemptRecord>,

@@ -52,6 +52,10 @@ impl Leader {
                 reasons.push(format!("attempt {} runs on {on}", trial.attempt.0));
                 let of_this = |p: &&Preparing| (p.trial, p.attempt) == (id, trial.attempt);
                 reasons.extend(self.preparing().find(of_this).map(ToString::to_string));
+                if sweep.early().contains(&id.number) {
+                    let reason = "goes on ahead of its turn, because a slot was idle";
+                    reasons.push(reason.to_owned());
+                }
                 match &trial.wish {
                     Some(Wish::Prune { reason } | Wish::Converge { reason }) => {
                         reasons.push(format!("ends: {reason}"))

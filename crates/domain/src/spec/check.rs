@@ -6,7 +6,7 @@ use super::problem::{Problem, Sink};
 use super::shape::Shape;
 use super::suggest;
 use super::tree::{self, Content, Node};
-use super::{Goal, Spec, Task, defaults, external, fields, overrides, space};
+use super::{Goal, Spec, Task, defaults, external, fields, objectives, overrides, space};
 
 /// Checks a spec's text. `overrides` are `--set path=value`, in order.
 ///
@@ -77,6 +77,7 @@ fn read(root: &Node, sink: &mut Sink) -> Spec {
         refuse_data(root, sink);
     }
     if searches {
+        objectives::read(root, &mut spec, sink);
         space::read(root, &mut spec, sink);
     }
     for clash in clash::find(&spec) {
@@ -274,11 +275,8 @@ fn complete(root: &Node, spec: &mut Spec, sink: &mut Sink) {
         return external::complete(root, spec, sink);
     }
     if written("search.objective.metric") && !written("search.objective.goal") {
-        let known = defaults::metrics(spec.task).iter();
-        let goal = known
-            .clone()
-            .find(|(name, _)| *name == spec.objective.metric);
-        spec.objective.goal = goal.map_or(Goal::Minimize, |(_, goal)| *goal);
+        let known = objectives::known_goal(spec, &spec.objective.metric);
+        spec.objective.goal = known.unwrap_or(Goal::Minimize);
     }
     if let Some(data) = &mut spec.data {
         let split = &mut data.split;

@@ -3,7 +3,7 @@
 
 use super::{
     ClassWeights, DataSpec, DeviceSpec, ModelSpec, SchedulerKind, SearchSpec, Spec, Task, defaults,
-    suggest,
+    objectives, suggest,
 };
 
 /// Fields that do not fit together.
@@ -237,6 +237,11 @@ fn find_in_training(spec: &Spec, found: &mut Vec<Clash>) {
                        leave metrics out of search.require, or take another scheduler";
         push(&["search.require", "search.scheduler.kind"], message.into());
     }
+    let kind = spec.search.as_ref().map(|search| search.scheduler);
+    if !spec.others().is_empty() && kind.is_some_and(|kind| kind != SchedulerKind::None) {
+        let message = "a scheduler compares one value: with search.objectives take none";
+        push(&["search.scheduler.kind", objectives::PATH], message.into());
+    }
     let epochs = spec.budget();
     let Some(scheduler) = spec.search.as_ref().map(|search| search.scheduler) else {
         return;
@@ -333,23 +338,26 @@ fn find_in_objective(spec: &Spec, found: &mut Vec<Clash>) {
         return; // the task is wrong, and said so
     }
     let known = defaults::metrics(spec.task);
-    let metric = spec.objective.metric.as_str();
-    if known.iter().any(|(name, _)| *name == metric) {
+    let is_known = |metric: &str| known.iter().any(|(name, _)| *name == metric);
+    let mut metrics = spec.objectives().map(|one| one.metric.as_str());
+    let Some(metric) = metrics.find(|metric| !is_known(metric)) else {
         return;
-    }
+    };
+    let path = match spec.others() {
+        [] => "search.objective.metric",
+        _ => objectives::PATH,
+    };
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     let of = spec.task.map_or("the no-op model", Task::name);
     // `valid.` is no likeness.
     let last = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
     let word = metric.rsplit('.').next().unwrap_or(metric);
     let near = suggest::nearest(word, names.iter().map(|name| last(name)));
-    let hint = near.map_or_else(String::new, |near| format!("; did you mean valid.{near}?"));
+    let near = near.and_then(|near| names.iter().find(|name| last(name) == near));
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
     let message = format!(
         "{metric:?} is no metric of {of}, which has {}{hint}",
         names.join(", ")
     );
-    found.push(Clash::new(
-        &["search.objective.metric", "task", "model.kind"],
-        message,
-    ));
+    found.push(Clash::new(&[path, "task", "model.kind"], message));
 }

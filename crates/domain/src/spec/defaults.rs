@@ -12,6 +12,9 @@ use super::{
     TrackingSpec, TrainSpec, Trials,
 };
 
+/// How many values of a model are trained: the same at each evaluation, so not in the series of a trial.
+pub const MODEL_PARAMETERS: &str = "model.parameters";
+
 /// The metrics of a task that an objective may name, with the direction that is better; the first one is the default.
 /// A spec without a task is the no-op model's.
 pub fn metrics(task: Option<Task>) -> &'static [(&'static str, Goal)] {
@@ -20,16 +23,19 @@ pub fn metrics(task: Option<Task>) -> &'static [(&'static str, Goal)] {
             ("valid.accuracy", Goal::Maximize),
             ("valid.macro_f1", Goal::Maximize),
             ("valid.loss", Goal::Minimize),
+            (MODEL_PARAMETERS, Goal::Minimize),
         ],
         Some(Task::Regression) => &[
             ("valid.rmse", Goal::Minimize),
             ("valid.mae", Goal::Minimize),
             ("valid.r2", Goal::Maximize),
             ("valid.loss", Goal::Minimize),
+            (MODEL_PARAMETERS, Goal::Minimize),
         ],
         Some(Task::LanguageModel) => &[
             ("valid.loss", Goal::Minimize),
             ("valid.perplexity", Goal::Minimize),
+            (MODEL_PARAMETERS, Goal::Minimize),
         ],
         None => &[("valid.loss", Goal::Minimize)],
     }
@@ -204,6 +210,7 @@ pub(super) fn search(space: Space) -> SearchSpec {
         space,
         require: Requirements::default(),
         start: Vec::new(),
+        others: Vec::new(),
         from: Vec::new(),
     }
 }

@@ -50,6 +50,10 @@ pub(super) fn check(root: &Node, search: &SearchSpec, sampler: Sampler, sink: &m
         let message = "this sampler looks at no results, not at those of other sweeps either: take auto, tpe, gp or cmaes";
         sink.push(root.place(FROM), FROM, message);
     }
+    if !search.from.is_empty() && !search.others.is_empty() {
+        let message = "trials of other sweeps are ranked by one objective: leave it out with search.objectives";
+        sink.push(root.place(FROM), FROM, message);
+    }
     let points = search.start.len();
     if let Some(limit) = search.limit.trials.filter(|limit| points > *limit as usize) {
         let message = format!("has {points} points, more than search.limit.trials {limit}");

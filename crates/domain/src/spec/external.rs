@@ -5,7 +5,7 @@ use super::field;
 use super::problem::Sink;
 use super::shape::Shape;
 use super::tree::{Content, Entry, Node, Scalar};
-use super::{Goal, Millis, ModelSpec, Objective, Spec, Task, Trials, defaults};
+use super::{Goal, Millis, ModelSpec, Objective, Spec, Trials, defaults, objectives};
 
 /// Keys and groups that mean something for external trials.
 const KEYS: [&str; 8] = [
@@ -103,7 +103,7 @@ pub(super) fn find_missing(root: &Node, sink: &mut Sink) {
     if root.get("search").is_none() {
         return missing("search", ": its objective, limit and parameters");
     }
-    if root.find("search.objective").is_none() {
+    if root.find("search.objective").is_none() && !objectives::are_said(root) {
         missing("search.objective", ": { metric: loss, goal: minimize }");
     }
     let rungs = root.find("search.scheduler.kind").is_some_and(|node| {
@@ -124,11 +124,8 @@ pub(super) fn complete(root: &Node, spec: &mut Spec, sink: &mut Sink) {
     if root.find("search.objective").is_none() || root.find(path).is_some() {
         return;
     }
-    let tasks = [Task::Classification, Task::Regression, Task::LanguageModel];
-    let metric = spec.objective.metric.as_str();
-    let mut known = tasks.iter().flat_map(|task| defaults::metrics(Some(*task)));
-    match known.find(|(name, _)| *name == metric || name.strip_prefix("valid.") == Some(metric)) {
-        Some((_, goal)) => spec.objective.goal = *goal,
+    match objectives::known_goal(spec, &spec.objective.metric) {
+        Some(goal) => spec.objective.goal = goal,
         None => sink.push(root.place(path), path, "is required: minimize or maximize"),
     }
 }

@@ -13,6 +13,7 @@ mod external;
 mod field;
 mod fields;
 mod names;
+mod objectives;
 mod overrides;
 mod probe;
 mod problem;
@@ -24,7 +25,7 @@ mod suggest;
 mod tree;
 mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bonfire_search::{
     Assignment, Goal, Requirements, Sampler, SamplerKind, Scheduler, SchedulerKind, Space,
@@ -33,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::check;
 pub(crate) use clash::is_kept_by_forks;
-pub use defaults::metrics;
+pub use defaults::{MODEL_PARAMETERS, metrics};
 pub(crate) use probe::{candidates, meet_conditions};
 pub use problem::{Pos, Problem, render_problems};
 pub use schema::json_schema;
@@ -348,6 +349,9 @@ pub struct SearchSpec {
     /// Points that are tried first: whole ones of the space, which hold to `require`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start: Vec<Assignment>,
+    /// The objectives after the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Objective>,
     /// Sweeps of whose trials the sampler learns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<String>,
@@ -433,12 +437,36 @@ impl Spec {
         u64::from(self.train.epochs)
     }
 
+    /// What trials are compared by: one objective, or several, the first one first.
+    pub fn objectives(&self) -> impl Iterator<Item = &Objective> {
+        std::iter::once(&self.objective).chain(self.others())
+    }
+
+    /// The objectives after the first.
+    pub fn others(&self) -> &[Objective] {
+        self.search.as_ref().map_or(&[], |search| &search.others)
+    }
+
+    pub fn goals(&self) -> Vec<Goal> {
+        self.objectives().map(|objective| objective.goal).collect()
+    }
+
+    /// The metrics beside the objective that decide how a trial stands: those that something is required of, and the other
+    /// objectives.
+    pub fn judged_metrics(&self) -> BTreeSet<&str> {
+        let search = self.search.iter();
+        let required = search.flat_map(|search| search.require.metrics());
+        let others = self.others().iter().map(|other| other.metric.as_str());
+        required.chain(others).collect()
+    }
+
     /// The sampler of the search, under its scheduler; `None` for a sweep of one trial.
     pub fn sampler(&self) -> Option<Sampler> {
         let search = self.search.as_ref()?;
         let goal = self.objective.goal;
         let scheduler = Scheduler::new(search.scheduler, goal, self.budget()).ok()?;
         let sampler = Sampler::new(search.sampler, search.space.clone(), goal, search.seed).ok()?;
+        let sampler = sampler.toward(&self.goals()).ok()?;
         let sampler = sampler.under(&scheduler).ok()?;
         let sampler = sampler.requiring(search.require.clone()).ok()?;
         Some(sampler.starting(search.start.clone()))

@@ -32,7 +32,11 @@ fn by_trials() -> Map<String, Json> {
     let search = |rules: Json| json!({ "search": rules });
     let mut rules = Map::new();
     rules.insert("if".into(), json!({ "required": ["trials"] }));
-    let then = search(json!({ "required": ["objective"] }));
+    let either = [
+        json!({ "required": ["objective"] }),
+        json!({ "required": ["objectives"] }),
+    ];
+    let then = search(json!({ "anyOf": either }));
     rules.insert(
         "then".into(),
         json!({ "required": ["search"], "properties": then }),

@@ -401,6 +401,7 @@ pub(super) fn check_search(root: &Node, spec: &Spec, sink: &mut Sink) {
     }
     let scheduler = Scheduler::new(search.scheduler, goal, spec.budget());
     let sampler = Sampler::new(search.sampler, search.space.clone(), goal, search.seed);
+    let sampler = sampler.and_then(|sampler| sampler.toward(&spec.goals()));
     let sampler = sampler.and_then(|sampler| match &scheduler {
         Ok(scheduler) => sampler.under(scheduler),
         Err(_) => Ok(sampler), // said below

@@ -32,11 +32,18 @@ pub struct TrialRow {
     /// Those that something is required of, as they were last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
+    /// The value of each of several objectives, at the evaluation whose first objective is best.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<f64>,
+    /// Of several objectives, where all trials are looked at: whether no other trial dominates it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pareto: Option<bool>,
 }
 
 impl TrialRow {
     /// Which of two trials is better: feasible ones, and those of which that is not known, by value; the others behind them, by
-    /// their violation (Deb et al. 2002). Trials without a value come last; ties go to the lower number.
+    /// their violation (Deb et al. 2002). Of several objectives those come first that no other trial dominates. Trials without a
+    /// value come last; ties go to the lower number.
     pub fn compare(&self, other: &TrialRow, goal: Goal) -> Ordering {
         let breaks = |row: &TrialRow| row.feasible == Some(false);
         let violation = |row: &TrialRow| match breaks(row) {
@@ -48,6 +55,7 @@ impl TrialRow {
         by_value
             .then(breaks(self).cmp(&breaks(other)))
             .then(violation(self).total_cmp(&violation(other)))
+            .then(other.pareto.cmp(&self.pareto))
             .then_with(|| goal.order(value(self), value(other)))
             .then(self.number.cmp(&other.number))
     }
@@ -76,5 +84,17 @@ pub fn trial_row(sweep: &Sweep, trial: &Trial) -> TrialRow {
             .and_then(Measured::violation)
             .filter(|v| v.is_finite()),
         metrics: measured.map(|m| m.metrics().clone()).unwrap_or_default(),
+        values: sweep.values(trial).unwrap_or_default(),
+        pareto: None,
     }
+}
+
+/// All trials of a sweep, and which of them are on the front of several objectives.
+pub fn trial_rows(sweep: &Sweep) -> Vec<TrialRow> {
+    let front = sweep.front();
+    let row = |trial: &Trial| TrialRow {
+        pareto: front.as_ref().map(|front| front.contains(&trial.number)),
+        ..trial_row(sweep, trial)
+    };
+    sweep.trials().iter().map(|trial| row(trial)).collect()
 }

@@ -59,12 +59,18 @@ fn a_worker_started_again_does_not_wait_for_the_dead_one() {
     story.is("started_again.txt");
 }
 
-#[test]
-fn asha_pauses_promotes_and_prunes() {
+/// Three trials on rungs 1, 3 and 9, and one worker with so many slots.
+fn on_rungs(slots: usize) -> Story {
     let mut story = Story::new();
-    story.join(1, 1);
+    story.join(1, slots);
     let search = SOBOL.replace("SCHEDULER", "asha, min: 1, max: 9, eta: 3");
     story.submit(&noop(&search));
+    story
+}
+
+#[test]
+fn asha_pauses_promotes_and_prunes() {
+    let mut story = on_rungs(1);
     for (number, value) in [(0, 1.3), (1, 1.1), (2, 1.2)] {
         story.observe(1, number, 1, value);
         story.end(1, number, AttemptEnd::Reached);
@@ -72,6 +78,106 @@ fn asha_pauses_promotes_and_prunes() {
     story.observe(1, 1, 3, 0.4);
     story.end(1, 1, AttemptEnd::Reached);
     story.is("asha.txt");
+}
+
+/// Trial 1 goes on before the third value is in, and its turn comes; trial 2 goes on beside it and is recalled when nothing
+/// else runs.
+#[test]
+fn an_idle_slot_trains_a_trial_ahead_of_its_turn() {
+    let mut story = on_rungs(2);
+    for (number, value) in [(0, 1.3), (1, 1.1), (2, 1.2)] {
+        story.observe(1, number, 1, value);
+        story.end(1, number, AttemptEnd::Reached);
+    }
+    story.observe(1, 1, 3, 0.4);
+    story.end(1, 1, AttemptEnd::Reached);
+    story.end(1, 2, AttemptEnd::Stopped);
+    story.is("idle.txt");
+}
+
+/// Whoever else wants slots gets those of trials ahead of their turn: another sweep, and a trial that was lost.
+#[test]
+fn trials_ahead_of_their_turn_are_in_nobodys_way() {
+    let start = || {
+        let mut story = on_rungs(2);
+        for (number, value) in [(0, 1.3), (1, 1.1)] {
+            story.observe(1, number, 1, value);
+            story.end(1, number, AttemptEnd::Reached);
+        }
+        let early = story.cluster.sweep(SweepId(0)).unwrap().early().clone();
+        assert_eq!(early.into_iter().collect::<Vec<_>>(), [1]);
+        story
+    };
+    let mut story = start();
+    let restored = bonfire_domain::Cluster::decode(&story.cluster.encode()).unwrap();
+    assert_eq!(restored, story.cluster);
+    story.submit(&noop("").replace("name: story", "name: other"));
+    assert!(
+        story.text.contains("to w1: Stop 1#2 save"),
+        "{}",
+        story.text
+    );
+    story.end(1, 1, AttemptEnd::Stopped);
+    let trial = |story: &Story, number| {
+        story
+            .cluster
+            .trial(TrialId {
+                sweep: SweepId(0),
+                number,
+            })
+            .unwrap()
+            .into_owned()
+    };
+    assert_eq!(trial(&story, 1).state.name(), "pruned");
+    assert_eq!(story.cluster.sweep(SweepId(1)).unwrap().running().len(), 1);
+
+    let mut story = start();
+    story.end(1, 2, AttemptEnd::Lost(LostCause::Killed));
+    story.pass(50);
+    assert_eq!(trial(&story, 2).state.name(), "running");
+    assert!(
+        story.text.contains("to w1: Stop 1#2 save"),
+        "{}",
+        story.text
+    );
+}
+
+#[test]
+fn a_fork_takes_no_place_on_a_rung() {
+    let mut story = on_rungs(1);
+    let id = |number| TrialId {
+        sweep: SweepId(0),
+        number,
+    };
+    let reach = |story: &mut Story, number, value| {
+        story.observe(1, number, 1, value);
+        story.save(1, number, 1, value);
+        story.end(1, number, AttemptEnd::Reached);
+    };
+    reach(&mut story, 0, 1.3);
+    let parent = story.cluster.trial(id(0)).unwrap().into_owned();
+    story.apply(
+        None,
+        vec![Command::Fork {
+            request: 99,
+            parent: id(0),
+            step: 1,
+            parameters: parent.parameters,
+            at: WallMs(0),
+        }],
+    );
+    reach(&mut story, 1, 1.2);
+    // It is better than all of them, and has trained longer.
+    story.observe(1, 2, 2, 0.1);
+    let scheduler = |story: &Story| story.cluster.sweep(SweepId(0)).unwrap().scheduler().clone();
+    assert_eq!(scheduler(&story).promotable(), None);
+    story.observe(1, 2, 9, 0.05);
+    story.end(1, 2, AttemptEnd::Reached);
+    reach(&mut story, 3, 1.1);
+    // The best of the three that the sampler made goes on.
+    let open = story.cluster.sweep(SweepId(0)).unwrap().running();
+    assert_eq!(open.first(), Some(&3));
+    assert_eq!(story.cluster.trial(id(3)).unwrap().until, 3);
 }
 
 #[test]

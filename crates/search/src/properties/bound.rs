@@ -67,7 +67,7 @@ proptest! {
             ..trial
         });
         let prior: Vec<PriorTrial> = prior.take(if seed % 2 == 0 { 30 } else { 0 }).collect();
-        let fresh = sampler.starting(start.clone()).learning_from(&prior);
+        let fresh = sampler.starting(start.clone()).learning_from(&[prior]);
         let mut sampler = fresh.clone();
         let (history, told) = search_told(&mut sampler, &outcomes, false);
         let found = points(&told);
@@ -303,7 +303,7 @@ fn bowl(point: &Assignment, centre: f64) -> f64 {
 fn best_of_first(kind: SamplerKind, prior: &[PriorTrial], trials: u32) -> f64 {
     let best = |seed: u64| {
         let made = Sampler::new(kind, plane(), Goal::Minimize, seed).unwrap();
-        let mut sampler = made.learning_from(prior);
+        let mut sampler = made.learning_from(&[prior.to_vec()]);
         let mut best = f64::INFINITY;
         for number in 0..trials {
             let Suggestion::Trial(parameters) = sampler.suggest(number) else {

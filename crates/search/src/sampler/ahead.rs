@@ -12,7 +12,7 @@ use super::{
     Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, nsga2, random, sobol, tpe,
 };
 use crate::space::unit;
-use crate::{Assignment, Suggestion};
+use crate::{Assignment, Explanation, Maker, Suggestion};
 
 /// The share of random suggestions under BOHB: Falkner et al. 2018, section 4.
 const RANDOM_SHARE: f64 = 1.0 / 3.0;
@@ -24,14 +24,7 @@ const ROUNDS: u64 = 64;
 const STEPS: u32 = 1_000;
 
 pub(super) fn suggest(sampler: &Sampler, first: u32, count: u32) -> Vec<Suggestion> {
-    let mut batch = Batch {
-        sampler,
-        taken: Ahead::of(&sampler.taken),
-        started: sampler.started,
-        points: Vec::new(),
-        model: OnceCell::new(),
-        evolution: OnceCell::new(),
-    };
+    let mut batch = Batch::new(sampler);
     let mut suggestions = Vec::new();
     for number in (first..=u32::MAX).take(count as usize) {
         let suggestion = batch.suggest(number);
@@ -45,6 +38,26 @@ pub(super) fn suggest(sampler: &Sampler, first: u32, count: u32) -> Vec<Suggesti
         }
     }
     suggestions
+}
+
+/// As [`suggest`], each with its reasons; why no more come, if that is so.
+pub(super) fn explain(
+    sampler: &Sampler,
+    first: u32,
+    count: u32,
+) -> (Vec<Explanation>, Option<String>) {
+    let mut batch = Batch::new(sampler);
+    let mut explained = Vec::new();
+    for number in (first..=u32::MAX).take(count as usize) {
+        match batch.suggest(number) {
+            Suggestion::Trial(point) => {
+                explained.push(batch.explain(number, &point));
+                batch.create(&point);
+            }
+            Suggestion::Exhausted { reason } => return (explained, Some(reason)),
+        }
+    }
+    (explained, None)
 }
 
 /// A sampler, and the trials of this batch so far.
@@ -61,6 +74,63 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
+    fn new(sampler: &'a Sampler) -> Batch<'a> {
+        Batch {
+            sampler,
+            taken: Ahead::of(&sampler.taken),
+            started: sampler.started,
+            points: Vec::new(),
+            model: OnceCell::new(),
+            evolution: OnceCell::new(),
+        }
+    }
+
+    fn explain(&self, number: u32, point: &Assignment) -> Explanation {
+        let sampler = self.sampler;
+        let known: Known<'a> = sampler.known();
+        let knows = sampler.several.is_empty() && sampler.history.valued() > 0;
+        let coordinates = sampler.axes.encode(&sampler.space, point);
+        let found = coordinates.filter(|_| knows).and_then(|coordinates| {
+            let model = self.model.get_or_init(|| gp::Model::new(&known));
+            gp::explain(&known, model, &coordinates)
+        });
+        let (expected, neighbours) = match found {
+            Some((expected, neighbours)) => (Some(expected), neighbours),
+            None => (None, Vec::new()),
+        };
+        Explanation {
+            number,
+            parameters: point.clone(),
+            maker: self.maker(number),
+            expected,
+            neighbours,
+        }
+    }
+
+    /// What is asked first for that trial's point.
+    fn maker(&self, number: u32) -> Maker {
+        let sampler = self.sampler;
+        let spread = match sampler.axes.len() > SOBOL_DIMENSIONS_MAX {
+            true => Maker::Random,
+            false => Maker::Sobol,
+        };
+        match sampler.kind {
+            _ if self.started < sampler.start.len() => Maker::Start,
+            SamplerKind::Grid => Maker::Grid,
+            SamplerKind::Random => Maker::Random,
+            SamplerKind::Sobol => spread,
+            _ => match self.choice(number) {
+                Choice::Spread => spread,
+                Choice::Random => Maker::Random,
+                Choice::Parzen if sampler.history.valued() < auto::STARTUP => Maker::From,
+                Choice::Parzen => Maker::Tpe,
+                Choice::Offspring => Maker::Nsga2,
+                Choice::Evolution => Maker::Cmaes,
+                Choice::GaussianProcess => Maker::Gp,
+            },
+        }
+    }
+
     fn create(&mut self, point: &Assignment) {
         let sampler = self.sampler;
         if let Some(rank) = sampler.space.rank(point) {
@@ -128,12 +198,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn learned(&self, number: u32) -> Assignment {
+    /// What makes a suggestion of a sampler that looks at results.
+    fn choice(&self, number: u32) -> Choice {
         let sampler = self.sampler;
         let valued = sampler.history.valued();
         let running = sampler.history.running() + self.points.len();
-        let choice = match sampler.kind {
-            _ if valued < auto::STARTUP && sampler.prior.weight(valued) > 0.0 => Choice::Parzen,
+        match sampler.kind {
+            _ if valued < auto::STARTUP && self.is_told_by_others() => Choice::Parzen,
             _ if valued < auto::STARTUP => Choice::Spread,
             _ if sampler.explores && explores(sampler.seed, number) => Choice::Random,
             SamplerKind::Gp => Choice::GaussianProcess,
@@ -148,7 +219,12 @@ impl<'a> Batch<'a> {
                 let dimensions = sampler.axes.len();
                 auto::choose(number, dimensions, valued, running, sampler.evolves())
             }
-        };
+        }
+    }
+
+    fn learned(&self, number: u32) -> Assignment {
+        let sampler = self.sampler;
+        let choice = self.choice(number);
         let shared: Known<'a> = sampler.known();
         let known = Known {
             ahead: &self.points,
@@ -175,6 +251,12 @@ impl<'a> Batch<'a> {
                     .unwrap_or_else(|| tpe::suggest(&known, number, is_new))
             }
         }
+    }
+
+    /// Whether other searches say something that can be believed.
+    fn is_told_by_others(&self) -> bool {
+        let known = self.sampler.known();
+        !self.sampler.prior.parts(&known).is_empty()
     }
 
     /// Whether that point may be tried and no trial has it.

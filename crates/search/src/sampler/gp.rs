@@ -12,6 +12,7 @@
 
 mod acquire;
 mod boxes;
+mod explain;
 mod fit;
 mod front;
 mod kernel;
@@ -23,6 +24,7 @@ mod posterior;
 use super::Known;
 use super::history::Told;
 use crate::Assignment;
+pub(super) use explain::explain;
 use fit::Hyper;
 pub(super) use normal::quantile;
 use posterior::Posterior;

@@ -30,13 +30,13 @@ const CANDIDATES: usize = 48;
 /// How often candidates are drawn where no candidate is new, and where requirements may refuse most of them.
 const ROUNDS: usize = 4;
 const ROUNDS_BOUND: usize = 16;
-const GOOD: Width = Width {
+pub(super) const GOOD: Width = Width {
     scale: 0.15,
     steps_max: 100.0,
     floor: 1.0,
 };
 /// Wider, so that a bad trial speaks against its neighbourhood and not only against its point.
-const BAD: Width = Width { scale: 0.3, ..GOOD };
+pub(super) const BAD: Width = Width { scale: 0.3, ..GOOD };
 
 /// The new candidate that good trials make most likely beside bad ones; the best of all where none is new.
 ///
@@ -52,12 +52,11 @@ pub(super) fn suggest(
     let absent = vec![ABSENT; known.axes.len()];
     let mut points: Vec<&[f64]> = good.iter().map(|told| told.point).collect();
     let mut bad_weights = vec![1.0; bad.len()];
-    let faded = known.prior.weight(known.history.valued());
-    if faded > 0.0 {
-        points.extend(known.prior.good());
-        weights.resize(points.len(), faded);
-        bad.extend(known.prior.bad());
-        bad_weights.resize(bad.len(), faded);
+    for (weight, part) in known.prior.parts(known) {
+        points.extend(part.good());
+        weights.resize(points.len(), weight);
+        bad.extend(part.bad());
+        bad_weights.resize(bad.len(), weight);
     }
     let likely = Parzen::new(known.axes, points, weights, &absent, GOOD);
     let unlikely = Parzen::new(known.axes, bad, bad_weights, &absent, BAD);

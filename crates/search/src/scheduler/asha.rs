@@ -120,10 +120,40 @@ impl Asha {
         })
     }
 
+    /// The best trial that waits below the promotion line, on the highest of the lowest rungs, that many.
+    pub(super) fn waiting_below(&self, count: usize) -> Option<Promotion> {
+        let rungs = self.rungs.iter().enumerate().take(count).rev();
+        let mut best = rungs.filter_map(|(rung, entries)| Some((rung, entries.best_waiting()?)));
+        let (rung, best) = best.next()?;
+        Some(Promotion {
+            number: best.number,
+            until: self.target(rung + 1),
+        })
+    }
+
+    pub(super) fn waiting(&self) -> Option<Promotion> {
+        self.waiting_below(self.rungs.len())
+    }
+
+    /// Whether a trial that went on early is above the line now.
+    pub(super) fn has_risen(&self, number: u32) -> bool {
+        let rung = self.trials.get(&number).map(|track| track.rung);
+        let left = rung.and_then(|rung| self.rungs.get(rung.checked_sub(1)?));
+        left.is_some_and(|rung| rung.is_above(number))
+    }
+
     pub(super) fn promote(&mut self, number: u32) -> Option<u64> {
+        self.go_on(number, Rung::promote)
+    }
+
+    pub(super) fn promote_early(&mut self, number: u32) -> Option<u64> {
+        self.go_on(number, Rung::promote_early)
+    }
+
+    fn go_on(&mut self, number: u32, leave: fn(&mut Rung, Entry) -> bool) -> Option<u64> {
         let track = self.trials.get_mut(&number)?;
         let entry = track.waits?;
-        if !self.rungs[track.rung].promote(entry) {
+        if !leave(&mut self.rungs[track.rung], entry) {
             return None;
         }
         track.waits = None;

@@ -78,13 +78,30 @@ impl Hyperband {
 
     /// The one that goes furthest, in the bracket with more rungs where two go as far.
     pub(super) fn promotable(&self) -> Option<Promotion> {
+        self.furthest(Asha::promotable)
+    }
+
+    /// Likewise of those below the promotion line.
+    pub(super) fn waiting(&self) -> Option<Promotion> {
+        self.furthest(Asha::waiting)
+    }
+
+    fn furthest(&self, of: impl Fn(&Asha) -> Option<Promotion>) -> Option<Promotion> {
         let mut found: Option<Promotion> = None;
-        for promotion in self.brackets.iter().filter_map(Asha::promotable) {
+        for promotion in self.brackets.iter().filter_map(of) {
             if found.is_none_or(|found| promotion.until > found.until) {
                 found = Some(promotion);
             }
         }
         found
+    }
+
+    pub(super) fn has_risen(&self, number: u32) -> bool {
+        self.of(number).has_risen(number)
+    }
+
+    pub(super) fn promote_early(&mut self, number: u32) -> Option<u64> {
+        self.of_mut(number).promote_early(number)
     }
 
     pub(super) fn promote(&mut self, number: u32) -> Option<u64> {

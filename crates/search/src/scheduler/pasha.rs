@@ -102,12 +102,29 @@ impl Pasha {
         self.asha.promotable_below(self.top)
     }
 
+    /// The best trial below the promotion line of the rungs that are open.
+    pub(super) fn waiting(&self) -> Option<Promotion> {
+        self.asha.waiting_below(self.top)
+    }
+
+    pub(super) fn has_risen(&self, number: u32) -> bool {
+        self.asha.has_risen(number)
+    }
+
     pub(super) fn promote(&mut self, number: u32) -> Option<u64> {
         let (rung, _) = self.asha.rung_of(number)?;
-        if rung >= self.top {
-            return None;
+        match rung < self.top {
+            true => self.asha.promote(number),
+            false => None,
         }
-        self.asha.promote(number)
+    }
+
+    pub(super) fn promote_early(&mut self, number: u32) -> Option<u64> {
+        let (rung, _) = self.asha.rung_of(number)?;
+        match rung < self.top {
+            true => self.asha.promote_early(number),
+            false => None,
+        }
     }
 
     pub(super) fn until(&self, number: u32) -> Option<u64> {

@@ -20,7 +20,7 @@ pub(super) struct Rung {
     rest: BTreeSet<Entry>,
     /// Those of `top` that may be promoted.
     candidates: BTreeSet<Entry>,
-    /// Those of `rest` that may not, however far they rise: ended while they waited.
+    /// Those of `rest` that may not, however far they rise: ended while they waited, or gone on already.
     closed: BTreeSet<Entry>,
 }
 
@@ -45,6 +45,22 @@ impl Rung {
     /// Takes a trial off the candidates; whether it was one.
     pub(super) fn promote(&mut self, entry: Entry) -> bool {
         self.candidates.remove(&entry)
+    }
+
+    /// The best trial that waits below the promotion line.
+    pub(super) fn best_waiting(&self) -> Option<Entry> {
+        let waits = |entry: &&Entry| entry.rank != u64::MAX && !self.closed.contains(entry);
+        self.rest.iter().find(waits).copied()
+    }
+
+    /// Lets a trial go on from below the line; whether it waited there.
+    pub(super) fn promote_early(&mut self, entry: Entry) -> bool {
+        self.rest.contains(&entry) && self.closed.insert(entry)
+    }
+
+    /// Whether a trial is above the line.
+    pub(super) fn is_above(&self, number: u32) -> bool {
+        self.top.iter().any(|entry| entry.number == number)
     }
 
     /// The trial has ended: its value still counts, but it is never promoted.
@@ -131,6 +147,33 @@ mod tests {
         assert!(rung.promote(entry(1, 2)));
         rung.record(entry(7, 3), 2); // two places: trial 0 is back in the top
         assert_eq!(rung.best_candidate(), None);
+    }
+
+    #[test]
+    fn a_trial_that_went_on_early_may_rise_and_goes_on_once() {
+        let mut rung = Rung::default();
+        for (number, rank) in [(0, 5), (1, 6), (2, 7), (3, u64::MAX)] {
+            rung.record(entry(rank, number), 4);
+        }
+        assert_eq!(rung.best_candidate(), Some(entry(5, 0)));
+        assert!(!rung.promote_early(entry(5, 0)), "its turn has come");
+        assert_eq!(rung.best_waiting(), Some(entry(6, 1)));
+        assert!(rung.promote_early(entry(6, 1)));
+        assert!(!rung.promote_early(entry(6, 1)));
+        assert_eq!(rung.best_waiting(), Some(entry(7, 2)));
+        assert!(!rung.is_above(1));
+        for number in 4..8 {
+            rung.record(entry(9, number), 4);
+        }
+        assert!(rung.is_above(1));
+        assert!(rung.promote(entry(5, 0)));
+        assert_eq!(rung.best_candidate(), None);
+        rung.close(entry(7, 2));
+        assert_eq!(
+            rung.best_waiting(),
+            Some(entry(9, 4)),
+            "no number never goes on"
+        );
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The search: objective, sampler, scheduler, limits. The parameters themselves are read by `space`.
 
-use bonfire_search::{Assignment, REQUIREMENTS_MAX, Requirement, Requirements, Value};
+use std::collections::BTreeMap;
+
+use bonfire_search::{
+    Assignment, OBJECTIVES_MAX, REQUIREMENTS_MAX, Requirement, Requirements, Value,
+};
 
 use super::super::field::Field;
 use super::super::shape::{Datum, Shape};
-use super::super::{Goal, Millis, SamplerKind, SearchSpec, Spec};
+use super::super::{Goal, Millis, Objective, SamplerKind, SearchSpec, Spec};
 
 /// Reads a part of the search; a spec of one trial prints none.
 pub(super) fn of(spec: &Spec, read: impl Fn(&SearchSpec) -> Datum) -> Datum {
@@ -17,12 +21,27 @@ pub(super) fn with(spec: &mut Spec, write: impl FnOnce(&mut SearchSpec)) {
     }
 }
 
+/// Reads a part of the objective of a search that has one.
+fn alone(spec: &Spec, read: impl Fn() -> Datum) -> Datum {
+    match spec.others().is_empty() {
+        true => of(spec, |_| read()),
+        false => Datum::Absent,
+    }
+}
+
+fn goal_name(goal: Goal) -> &'static str {
+    match goal {
+        Goal::Minimize => "minimize",
+        Goal::Maximize => "maximize",
+    }
+}
+
 pub(in super::super) const FIELDS: &[Field] = &[
     Field::new(
         "search.objective.metric",
         Shape::Text,
         "what is compared, such as valid.accuracy; by default what suits the task (external: value)",
-        |s| of(s, |_| Datum::Text(s.objective.metric.clone())),
+        |s| alone(s, || Datum::Text(s.objective.metric.clone())),
         |s, v| v.text().clone_into(&mut s.objective.metric),
     ),
     Field::new(
@@ -30,11 +49,8 @@ pub(in super::super) const FIELDS: &[Field] = &[
         Shape::choice(&["minimize", "maximize"]),
         "which way is better; by default what suits the metric",
         |s| {
-            let name = match s.objective.goal {
-                Goal::Minimize => "minimize",
-                Goal::Maximize => "maximize",
-            };
-            of(s, |_| Datum::Text(name.into()))
+            let name = goal_name(s.objective.goal);
+            alone(s, || Datum::Text(name.into()))
         },
         |s, v| {
             s.objective.goal = match v.text() {
@@ -47,15 +63,30 @@ pub(in super::super) const FIELDS: &[Field] = &[
         "search.objective.stop_at",
         Shape::Or("none", &Shape::real(f64::MIN, f64::MAX)),
         "the sweep is complete when a trial reaches this value",
-        |s| of(s, |_| Datum::or_word(s.objective.stop_at.map(Datum::Real))),
+        |s| alone(s, || Datum::or_word(s.objective.stop_at.map(Datum::Real))),
         |s, v| s.objective.stop_at = matches!(v, Datum::Real(_)).then(|| v.real()),
     ),
-    Field::later("search.objectives"),
+    Field::new(
+        super::super::objectives::PATH,
+        Shape::List {
+            of: &Shape::Map { of: &Shape::Scalar },
+            min: 2,
+            max: OBJECTIVES_MAX,
+        },
+        "in the place of objective: metrics that are to get better together, each with its goal",
+        |s| match s.others() {
+            [] => Datum::Absent,
+            _ => Datum::List(s.objectives().map(objective_datum).collect()),
+        },
+        |_, _| {}, // read by `objectives`, which knows the task's metrics
+    ),
     Field::new(
         "search.sampler.kind",
         Shape::Choice {
-            words: &["auto", "grid", "random", "sobol", "tpe", "gp", "cmaes"],
-            later: &["nsga2", "evolution", "halton"],
+            words: &[
+                "auto", "grid", "random", "sobol", "tpe", "gp", "cmaes", "nsga2",
+            ],
+            later: &["evolution", "halton"],
         },
         "who picks the next values; auto chooses by the space and the trials so far",
         |s| {
@@ -68,6 +99,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     SamplerKind::Tpe => "tpe",
                     SamplerKind::Gp => "gp",
                     SamplerKind::Cmaes => "cmaes",
+                    SamplerKind::Nsga2 => "nsga2",
                 };
                 Datum::Text(name.into())
             })
@@ -81,6 +113,7 @@ pub(in super::super) const FIELDS: &[Field] = &[
                     "tpe" => SamplerKind::Tpe,
                     "gp" => SamplerKind::Gp,
                     "cmaes" => SamplerKind::Cmaes,
+                    "nsga2" => SamplerKind::Nsga2,
                     _ => SamplerKind::Auto,
                 }
             })
@@ -204,6 +237,15 @@ const FROM_MAX: usize = 8;
 
 /// Points to try first.
 const START_MAX: usize = 1_000;
+
+fn objective_datum(objective: &Objective) -> Datum {
+    let goal = Datum::Text(goal_name(objective.goal).into());
+    let metric = Datum::Text(objective.metric.clone());
+    Datum::Map(BTreeMap::from([
+        ("metric".to_owned(), metric),
+        ("goal".to_owned(), goal),
+    ]))
+}
 
 fn point_datum(point: &Assignment) -> Datum {
     let datum = |value: &Value| match value {

@@ -89,6 +89,12 @@ impl<'a> Posterior<'a> {
         (mean, (self.scale - dot(&k, &k)).max(1e-12 * self.scale))
     }
 
+    /// How the function's values at two points go together, from 0 to 1.
+    pub(super) fn correlation(&self, a: &[f64], b: &[f64]) -> f64 {
+        let [a, b] = [a, b].map(|point| self.metric.embed(point));
+        matern(self.metric.square(&a, &b))
+    }
+
     /// The logarithm of the improvement that is expected of a point over the lowest mean.
     pub(super) fn log_expected_improvement(&self, point: &[f64]) -> f64 {
         let (mean, variance) = self.predict(point);
