@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bound;
+mod fronts;
 mod told;
 
 use std::collections::BTreeSet;

@@ -260,6 +260,90 @@ fn bohb() {
     );
 }
 
+/// As `check_told`, toward a small loss, few parameters at most and, of three objectives, a large batch.
+#[track_caller]
+fn check_several(kind: SamplerKind, objectives: usize, count: u32, expected: &str) {
+    let space = Space::new(mixed()).unwrap();
+    let goals = [Goal::Minimize, Goal::Minimize, Goal::Maximize];
+    let sampler = Sampler::new(kind, space, Goal::Minimize, 17).unwrap();
+    let mut sampler = sampler.toward(&goals[..objectives]).unwrap();
+    let mut found = String::new();
+    for number in 0..count {
+        let Suggestion::Trial(parameters) = sampler.suggest(number) else {
+            break;
+        };
+        let size = |name: &str| parameters[name].as_f64().unwrap();
+        let cost = size("model.hidden[0]") * size("model.depth");
+        let mut values = vec![loss(&parameters), cost, size("data.batch")];
+        values.truncate(objectives);
+        writeln!(found, "{number} {} -> {values:?}", line(&parameters)).unwrap();
+        sampler.observe(&Event::Created { number, parameters });
+        if number % 11 == 10 {
+            let (at, value, violation, before) = (1, values[0], f64::from(number), false);
+            sampler.observe(&Event::Violated {
+                number,
+                at,
+                value,
+                violation,
+                before,
+            });
+        } else {
+            let at = 1;
+            sampler.observe(&Event::Several { number, at, values });
+        }
+        let ending = match number {
+            n if n % 7 == 6 => Ending::Failed,
+            n if n % 5 == 4 => Ending::Cancelled,
+            _ => Ending::Completed,
+        };
+        sampler.observe(&Event::Ended { number, ending });
+    }
+    assert!(
+        found == expected,
+        "suggestions of {kind:?} toward {objectives} objectives differ, now they are:\n{found}"
+    );
+}
+
+#[test]
+fn nsga2_over_a_mixed_space() {
+    check_several(
+        SamplerKind::Nsga2,
+        2,
+        120,
+        include_str!("golden/nsga2-mixed.txt"),
+    );
+}
+
+#[test]
+fn tpe_toward_two_objectives() {
+    check_several(
+        SamplerKind::Tpe,
+        2,
+        80,
+        include_str!("golden/tpe-several.txt"),
+    );
+}
+
+#[test]
+fn gp_toward_three_objectives() {
+    check_several(
+        SamplerKind::Gp,
+        3,
+        50,
+        include_str!("golden/gp-several.txt"),
+    );
+}
+
+#[test]
+fn auto_toward_two_objectives() {
+    check_several(
+        SamplerKind::Auto,
+        2,
+        80,
+        include_str!("golden/auto-several.txt"),
+    );
+}
+
 #[test]
 fn tpe_over_a_mixed_space() {
     check_told(

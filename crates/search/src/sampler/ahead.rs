@@ -213,7 +213,7 @@ impl<'a> Batch<'a> {
             SamplerKind::Nsga2 if valued < nsga2::POPULATION => Choice::Spread,
             SamplerKind::Nsga2 => Choice::Offspring,
             _ if !sampler.several.is_empty() => {
-                auto::choose_front(number, sampler.axes.len(), valued, running)
+                auto::choose_front(sampler.axes.len(), valued, running)
             }
             _ => {
                 let dimensions = sampler.axes.len();

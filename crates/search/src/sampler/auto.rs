@@ -51,19 +51,23 @@ pub(super) fn choose(
     }
 }
 
-/// As [`choose`], in a search of several objectives.
-pub(super) fn choose_front(
-    number: u32,
-    dimensions: usize,
-    valued: usize,
-    running: usize,
-) -> Choice {
-    choose(number, dimensions, valued, running, false)
+/// As [`choose`], in a search of several objectives: the Gaussian process alone as long as its cost allows, which finds more than
+/// in turns; then children of what it found.
+pub(super) fn choose_front(dimensions: usize, valued: usize, running: usize) -> Choice {
+    if valued < STARTUP {
+        return Choice::Spread;
+    }
+    let apt = dimensions <= DIMENSIONS_MAX && running <= gp::RUNNING_MAX;
+    match valued <= MIXED {
+        true if apt => Choice::GaussianProcess,
+        true => Choice::Parzen,
+        false => Choice::Offspring,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Choice::{Evolution, GaussianProcess, Parzen, Spread};
+    use super::Choice::{Evolution, GaussianProcess, Offspring, Parzen, Spread};
     use super::*;
 
     #[track_caller]
@@ -92,5 +96,22 @@ mod tests {
         check(12, 41, 12, 0, Parzen);
         check(80, 5, 12, 64, GaussianProcess);
         check(80, 5, 12, 65, Parzen);
+    }
+
+    #[test]
+    fn the_rule_of_several_objectives() {
+        for (dimensions, valued, running, expected) in [
+            (5, 0, 0, Spread),
+            (99, 9, 200, Spread),
+            (5, 10, 1, GaussianProcess),
+            (40, 400, 64, GaussianProcess),
+            (41, 400, 1, Parzen),
+            (5, 400, 65, Parzen),
+            (5, 401, 1, Offspring),
+            (41, 401, 65, Offspring),
+        ] {
+            let found = choose_front(dimensions, valued, running);
+            assert_eq!(found, expected, "{dimensions} {valued} {running}");
+        }
     }
 }

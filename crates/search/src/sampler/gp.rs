@@ -61,16 +61,25 @@ impl<'a> Model<'a> {
         let told = select(known);
         let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
         let chosen = spread(points.len());
-        let outputs = vec![Output::new(known, &points, &chosen, &told)];
+        let outputs = vec![Output::new(known, &points, &chosen, &told, None)];
         Model { points, outputs }
     }
 }
 
 impl Output {
-    /// `chosen`: the places of those that covariances are fitted to.
-    fn new(known: &Known<'_>, points: &[&[f64]], chosen: &[usize], told: &[Told<'_>]) -> Output {
+    /// `chosen`: the places of those that covariances are fitted to; `fair`: of several objectives, a loss that is not bad, see [`output::tame`].
+    fn new(
+        known: &Known<'_>,
+        points: &[&[f64]],
+        chosen: &[usize],
+        told: &[Told<'_>],
+        fair: Option<f64>,
+    ) -> Output {
         let losses = with_penalties(told);
-        let values = output::warp(&losses);
+        let values = match fair {
+            None => output::warp(&losses),
+            Some(fair) => output::tame(&losses, fair),
+        };
         let fit_points: Vec<&[f64]> = chosen.iter().map(|i| points[*i]).collect();
         let fit_values: Vec<f64> = chosen.iter().map(|i| values[*i]).collect();
         let hyper = fit::fit(known.axes, &fit_points, &fit_values);

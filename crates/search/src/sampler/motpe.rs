@@ -12,6 +12,8 @@ use super::several::{Member, Several};
 use crate::OBJECTIVES_MAX;
 use crate::volume::{Losses, volume};
 
+/// The share of the trials that are good, as in the paper.
+pub(super) const GOOD_SHARE: f64 = 0.1;
 /// The reference stands so far beyond the worst good trial, as a share of their range.
 const MARGIN: f64 = 0.1;
 /// No good trial counts less than this beside a mean of 1: what is dominated by equals is good all the same.
@@ -102,4 +104,82 @@ fn weights(points: &[Losses]) -> Vec<f64> {
     }
     let weights = alone.iter().map(|alone| (alone / mean).max(WEIGHT_MIN));
     weights.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::RngCore;
+
+    use super::*;
+    use crate::sampler::random::stream;
+    use crate::space::unit;
+
+    #[track_caller]
+    fn check(points: &[Losses], count: usize, expected: &[usize]) {
+        assert_eq!(most_dominating(points, count), expected, "{points:?}");
+    }
+
+    #[test]
+    fn points_that_dominate_most_together() {
+        let points = [
+            [0.0, 1.0, 0.0],
+            [0.1, 0.9, 0.0],
+            [0.4, 0.4, 0.0],
+            [1.0, 0.0, 0.0],
+        ];
+        check(&points, 0, &[]);
+        check(&points, 1, &[2]);
+        check(&points, 9, &[2, 1, 3, 0]);
+        check(&[[0.5; 3]; 3], 2, &[0, 1]);
+    }
+
+    /// Looking only where the bound says so changes nothing.
+    #[test]
+    fn it_is_the_greedy_choice() {
+        let mut stream = stream(b"test:test:test:1", 3, 0);
+        for case in 0..40 {
+            let mut point = |_| {
+                let mut point = [0.0; OBJECTIVES_MAX];
+                point[..1 + case % 2].fill_with(|| unit(stream.next_u64()));
+                // None dominates another.
+                point[1 + case % 2] = 1.0 - point.iter().sum::<f64>() / 2.0;
+                point
+            };
+            let points: Vec<Losses> = (0..20).map(&mut point).collect();
+            let (mut chosen, mut taken): (Vec<usize>, Vec<Losses>) = (vec![], vec![]);
+            for _ in 0..8 {
+                let with = |i: usize| volume(&[&taken[..], &[points[i]]].concat(), &REFERENCE);
+                let others = (0..points.len()).filter(|i| !chosen.contains(i));
+                let best = others.reduce(|a, b| if with(b) > with(a) + 1e-12 { b } else { a });
+                chosen.extend(best);
+                taken = chosen.iter().map(|i| points[*i]).collect();
+            }
+            check(&points, 8, &chosen);
+        }
+    }
+
+    #[test]
+    fn each_counts_by_what_it_alone_dominates() {
+        // Alone: 0.1 x 0.6, 0.6 x 0.6 and 0.6 x 0.1.
+        let points = [[0.0, 1.0, 0.0], [0.4, 0.4, 0.0], [1.0, 0.0, 0.0]];
+        let found = weights(&points);
+        let sum = 0.1 * 0.4 + 0.6 * 0.6 + 0.4 * 0.1;
+        let expected = [0.04 * 3.0 / sum, 0.36 * 3.0 / sum, 0.04 * 3.0 / sum];
+        let near = found.iter().zip(expected);
+        assert!(
+            near.clone().all(|(a, b)| (a - b).abs() < 1e-9),
+            "{found:?} {expected:?}"
+        );
+        assert_eq!(weights(&[[0.5; 3], [0.5; 3]]), [1.0, 1.0]);
+        assert_eq!(weights(&[]), [0.0; 0]);
+    }
+
+    #[test]
+    fn objectives_are_scaled_by_their_range() {
+        let huge = [[-1e308, 5.0, 0.0], [1e308, 5.0, 0.0], [0.0, 5.0, 0.0]];
+        assert_eq!(
+            scaled(&huge),
+            [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.0, 0.0]]
+        );
+    }
 }

@@ -20,7 +20,7 @@ use crate::Assignment;
 use crate::space::unit;
 
 /// How many trials are parents, and how many there are before there are children.
-pub(super) const POPULATION: usize = 50;
+pub(super) const POPULATION: usize = 20;
 /// How likely two parents are crossed at all, and then each parameter.
 const CROSSED: f64 = 0.9;
 const SWAPPED: f64 = 0.5;
@@ -163,5 +163,88 @@ fn mutate(axis: &Axis, x: f64, stream: &mut ChaCha8Rng) -> f64 {
             (if down { x - 1.0 } else { x + 1.0 }).clamp(0.0, last)
         }
         _ => to,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(count: usize) -> Axis {
+        let edges = (0..=count).map(|i| i as f64 / count as f64).collect();
+        Axis::Cells { edges }
+    }
+
+    /// Whether a coordinate is one of the axis.
+    fn is_on(axis: &Axis, x: f64) -> bool {
+        match axis {
+            Axis::Category { count } => x.fract() == 0.0 && (0.0..*count as f64).contains(&x),
+            Axis::Cells { edges } => {
+                x.fract() == 0.0 && (0.0..(edges.len() - 1) as f64).contains(&x)
+            }
+            Axis::Line => (0.0..=1.0).contains(&x),
+        }
+    }
+
+    /// Draws children of two coordinates, and mutants of the first.
+    #[track_caller]
+    fn check(axis: &Axis, a: f64, b: f64) -> (Vec<f64>, Vec<f64>) {
+        let mut stream = stream(b"test:test:test:1", 2, 0);
+        let children: Vec<f64> = (0..2_000).map(|_| cross(axis, a, b, &mut stream)).collect();
+        let mutants: Vec<f64> = (0..2_000).map(|_| mutate(axis, a, &mut stream)).collect();
+        for x in children.iter().chain(&mutants) {
+            assert!(is_on(axis, *x), "{axis:?} {a} {b}: {x}");
+        }
+        (children, mutants)
+    }
+
+    #[test]
+    fn children_and_mutants_are_on_the_axis() {
+        for (a, b) in [
+            (0.0, 1.0),
+            (0.5, 0.5),
+            (0.3, 0.30001),
+            (1.0, 1.0),
+            (0.9, 0.2),
+        ] {
+            check(&Axis::Line, a, b);
+        }
+        for count in [1, 2, 3, 32] {
+            let last = (count - 1) as f64;
+            for (a, b) in [(0.0, last), (last, last), (last, 0.0)] {
+                let (_, mutants) = check(&cells(count), a, b);
+                let stay = mutants.iter().filter(|x| **x == a).count();
+                assert!(count == 1 || stay == 0, "{count} {stay}");
+                check(&Axis::Category { count }, a, b);
+            }
+        }
+    }
+
+    /// As in the paper: the mean of the children is that of the parents, and half of them are between them, half outside.
+    #[test]
+    fn children_are_spread_like_their_parents() {
+        let (children, mutants) = check(&Axis::Line, 0.4, 0.6);
+        let mean = children.iter().sum::<f64>() / children.len() as f64;
+        assert!((mean - 0.5).abs() < 0.01, "{mean}");
+        let between = children.iter().filter(|x| (0.4..0.6).contains(*x)).count();
+        assert!((900..1_100).contains(&between), "{between}");
+        let near = children
+            .iter()
+            .filter(|x| (**x - 0.4).abs().min((**x - 0.6).abs()) < 0.02);
+        assert!(near.count() > 1_800);
+        // |x| has the density (eta + 1) (1 - x)^eta, whose mean is 1 / (eta + 2).
+        let moved = mutants.iter().map(|x| (x - 0.4).abs()).sum::<f64>() / 2_000.0;
+        assert!((moved - 1.0 / 22.0).abs() < 0.004, "{moved}");
+    }
+
+    #[test]
+    fn a_tournament_prefers_the_better() {
+        let mut stream = stream(b"test:test:test:2", 2, 0);
+        let mut wins = [0; 4];
+        (0..16_000).for_each(|_| wins[tournament(4, &mut stream)] += 1);
+        for (place, expected) in [7_000, 5_000, 3_000, 1_000].into_iter().enumerate() {
+            let off: i32 = wins[place] - expected;
+            assert!(off.abs() < 300, "{wins:?}");
+        }
     }
 }

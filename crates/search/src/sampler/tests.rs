@@ -91,3 +91,38 @@ fn what_a_sampler_can_search() {
         ),
     );
 }
+
+#[test]
+fn what_searches_several_objectives() {
+    use SamplerKind::{Auto, Cmaes, Gp, Grid, Nsga2, Random, Sobol, Tpe};
+    let toward = |kind, count: usize| {
+        let sampler = Sampler::new(kind, space(2, &integer(9)), Goal::Maximize, 1).unwrap();
+        let goals = [
+            Goal::Maximize,
+            Goal::Minimize,
+            Goal::Minimize,
+            Goal::Maximize,
+        ];
+        let sampler = sampler.toward(&goals[..count]);
+        sampler.map(|sampler| (sampler.kind(), sampler.goal()))
+    };
+    for kind in [Auto, Grid, Random, Sobol, Tpe, Gp, Nsga2] {
+        assert_eq!(toward(kind, 2), Ok((kind, Goal::Maximize)));
+        assert_eq!(toward(kind, 3), Ok((kind, Goal::Maximize)));
+        let refused = toward(kind, 4).unwrap_err().to_string();
+        let expected = "a search has at most 3 objectives, here are 4: leave some out, or require a metric's limit";
+        assert_eq!(refused, expected);
+    }
+    assert_eq!(toward(Cmaes, 1), Ok((Cmaes, Goal::Maximize)));
+    assert_eq!(toward(Nsga2, 1), Err(SamplerError::OneObjective));
+    let refused = toward(Cmaes, 2);
+    assert_eq!(refused, Err(SamplerError::OneValueAlone { kind: Cmaes }));
+}
+
+#[test]
+fn one_objective_changes_nothing() {
+    for kind in [SamplerKind::Auto, SamplerKind::Tpe, SamplerKind::Cmaes] {
+        let sampler = Sampler::new(kind, space(3, &REAL), Goal::Minimize, 1).unwrap();
+        assert_eq!(sampler.clone().toward(&[Goal::Minimize]), Ok(sampler));
+    }
+}

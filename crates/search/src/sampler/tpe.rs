@@ -87,11 +87,12 @@ pub(super) fn suggest(
 /// too few do not.
 fn good<'a>(known: &Known<'a>) -> (Vec<Told<'a>>, Vec<f64>) {
     let compared = known.history.compared();
+    if !known.several.is_empty() {
+        let count = libm::ceil(motpe::GOOD_SHARE * compared as f64) as usize;
+        return motpe::good(known, count.clamp(1, GOOD_MAX));
+    }
     let count = libm::ceil(GOOD_SHARE * compared as f64) as usize;
     let count = count.clamp(1, GOOD_MAX);
-    if !known.several.is_empty() {
-        return motpe::good(known, count);
-    }
     let best = known.history.best(known.goal);
     let valued = best.take_while(|told| told.loss.is_some() || told.violation.is_some());
     let good: Vec<Told<'a>> = valued.take(count).collect();

@@ -178,3 +178,109 @@ fn log_difference(a: f64, b: f64) -> f64 {
         a + libm::log1p(-libm::exp(below))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::RngCore;
+
+    use super::*;
+    use crate::sampler::random::stream;
+    use crate::space::unit;
+    use crate::volume::volume;
+
+    #[track_caller]
+    fn check(front: &[Losses], reference: Losses, normals: &[Normal], expected: f64) {
+        let boxes = Boxes::of(front, &reference, normals.len());
+        assert!(boxes.boxes.len() <= 2 * front.len() + 1, "{boxes:?}");
+        let found = boxes.log_expected_improvement(normals);
+        let error = (found - expected).abs() / expected.abs().max(1.0);
+        assert!(error < 1e-12, "{normals:?}: {found:?} {expected:?}");
+    }
+
+    /// Computed with mpmath to 60 digits and more, by inclusion and exclusion of what each point dominates, and again by
+    /// quadrature of the distribution functions.
+    #[test]
+    fn two_objectives_in_high_precision() {
+        let front = [[0.0, 3.0, 0.0], [2.5, 0.5, 0.0], [1.0, 1.5, 0.0]];
+        for (normals, expected) in [
+            ([(1.0, 0.5), (1.0, 0.8)], 0.348_280_821_680_452_1),
+            ([(3.0, 1.0), (2.5, 0.25)], -5.371_951_936_204_944),
+            ([(-1.0, 0.5), (-1.0, 0.25)], 2.708_333_541_644_884_5),
+            ([(30.0, 0.5), (1.0, 0.5)], -1_364.693_949_392_062_9),
+        ] {
+            check(&front, [4.0, 4.0, 1.0], &normals, expected);
+        }
+    }
+
+    #[test]
+    fn three_objectives_in_high_precision() {
+        let front = [
+            [0.0, 3.0, 1.0],
+            [1.0, 1.5, 2.0],
+            [2.5, 0.5, 1.5],
+            [3.0, 3.0, 0.0],
+            [2.0, 2.0, 0.5],
+        ];
+        for (normals, expected) in [
+            (
+                [(1.0, 0.5), (1.0, 0.8), (1.0, 0.5)],
+                1.650_880_373_176_037_7,
+            ),
+            (
+                [(2.0, 1.0), (2.5, 0.25), (1.5, 2.0)],
+                0.274_146_070_646_537_3,
+            ),
+            (
+                [(-1.0, 0.5), (-1.0, 0.25), (-1.0, 1.0)],
+                4.389_212_784_324_562,
+            ),
+            ([(5.0, 0.5), (9.0, 0.5), (1.0, 0.5)], -67.162_741_200_308_09),
+        ] {
+            check(&front, [4.0, 4.0, 3.0], &normals, expected);
+        }
+    }
+
+    #[test]
+    fn without_a_front_it_is_the_product_of_improvements() {
+        let improvement = |end: f64, (mean, deviation): Normal| {
+            libm::log(deviation) + log_improvement((end - mean) / deviation)
+        };
+        let normals = [(0.3, 0.5), (1.0, 2.0), (0.0, 0.1)];
+        let expected = improvement(1.0, normals[0]) + improvement(2.0, normals[1]);
+        check(&[], [1.0, 2.0, 1.0], &normals[..2], expected);
+        let expected = expected + improvement(-0.5, normals[2]);
+        check(&[], [1.0, 2.0, -0.5], &normals, expected);
+    }
+
+    /// Of a value that is nearly certain it is the volume that the value adds.
+    #[test]
+    fn a_certain_value_gains_its_volume() {
+        let mut stream = stream(b"test:test:test:1", 5, 0);
+        let mut gained = 0;
+        for case in 0..200 {
+            let objectives = 2 + case % 2;
+            let mut draw = || {
+                let mut point = [0.0; OBJECTIVES_MAX];
+                for x in &mut point[..objectives] {
+                    // Ties are likely.
+                    *x = libm::floor(unit(stream.next_u64()) * 8.0) / 8.0;
+                }
+                point
+            };
+            let front: Vec<Losses> = (0..case / 20).map(|_| draw()).collect();
+            let value = draw();
+            let reference = [1.0; OBJECTIVES_MAX];
+            let with = [&front[..], &[value]].concat();
+            let gain = volume(&with, &reference) - volume(&front, &reference);
+            let normals = value.map(|x| (x, 1e-9));
+            let boxes = Boxes::of(&front, &reference, objectives);
+            let found = libm::exp(boxes.log_expected_improvement(&normals[..objectives]));
+            assert!(
+                (found - gain).abs() < 1e-7,
+                "{front:?} {value:?}: {found} {gain}"
+            );
+            gained += usize::from(gain > 0.0);
+        }
+        assert!((40..190).contains(&gained), "{gained}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Several objectives: a process of each, and the point of which most hypervolume is expected beyond the front.
 //!
 //! The front is that of the processes' means at the trials, so that noise does not pass for a front, and running trials are on it
-//! where they are believed to be. The reference stands a tenth of the front's range beyond its worst value in each objective
-//! (Ishibuchi et al. 2018, How to specify a reference point in hypervolume calculation, for fronts of a dozen points).
+//! where they are believed to be. The reference stands a tenth of the range beyond the worst of all values, and not of those on the
+//! front: a young front seldom has its ends, and what lies beyond them would count as nothing.
 //!
 //! Source: Emmerich, Deutz and Klinkenberg 2011, Hypervolume-based expected improvement,
 //! <https://doi.org/10.1109/CEC.2011.5949880>; the parts name their own.
@@ -24,10 +24,10 @@ use crate::{Goal, OBJECTIVES_MAX};
 
 /// The most trials with a result that are looked at, by the number of objectives: half of them the best, half the newest others.
 /// Two or three processes of so many cost about as much as one of all that one objective has.
-const TOLD_MAX: [usize; OBJECTIVES_MAX + 1] = [200, 200, 150, 120];
+const TOLD_MAX: [usize; OBJECTIVES_MAX + 1] = [200, 200, 120, 100];
 /// The most points of the front that improvement is measured from, the least crowded.
 const FRONT_MAX: usize = 32;
-/// How far the reference stands beyond the front's worst values, as a share of its range.
+/// How far the reference stands beyond the worst values, as a share of their range.
 const MARGIN: f64 = 0.1;
 
 /// At least one trial has a value.
@@ -36,6 +36,7 @@ pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
     let told = select(known, TOLD_MAX[several.objectives()]);
     let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
     let chosen = spread(points.len());
+    let fair = worst_on_front(known);
     let outputs = (0..several.objectives()).map(|objective| {
         let loss = |told: &Told<'a>| {
             let losses = several.losses(told.number);
@@ -46,10 +47,22 @@ pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
             ..*told
         });
         let told: Vec<Told<'_>> = told.collect();
-        Output::new(known, &points, &chosen, &told)
+        Output::new(known, &points, &chosen, &told, Some(fair[objective]))
     });
     let outputs = outputs.collect();
     Model { points, outputs }
+}
+
+/// In each objective the worst loss on the front: what is better elsewhere may be as bad as that here.
+fn worst_on_front(known: &Known<'_>) -> Losses {
+    let mut worst = [f64::NEG_INFINITY; OBJECTIVES_MAX];
+    let sorted = Several::sorted(known, 1);
+    for member in sorted.fronts.iter().flatten() {
+        for (worst, loss) in worst.iter_mut().zip(member.losses) {
+            *worst = worst.max(loss);
+        }
+    }
+    worst
 }
 
 /// The trials to look at, best first.
@@ -91,7 +104,7 @@ pub(super) fn suggest(
     let means: Vec<Losses> = (0..tried.len()).map(mean).collect();
     let front = front(&means);
     let losses: Vec<Losses> = front.iter().map(|i| means[*i]).collect();
-    let reference = reference(&losses, &means, objectives);
+    let reference = reference(&means, objectives);
     let boxes = Boxes::of(&losses, &reference, objectives);
     let score = |point: &[f64]| {
         let normal = |posterior: &Posterior<'_>| -> Normal {
@@ -131,22 +144,15 @@ fn front(points: &[Losses]) -> Vec<usize> {
     apart.map(|i| order[i]).collect()
 }
 
-/// Of objectives that there are not, 1. Where the front has no range, that of all points counts.
-fn reference(front: &[Losses], all: &[Losses], objectives: usize) -> Losses {
-    let ends = |points: &[Losses], objective: usize| {
-        let values = || points.iter().map(|point| point[objective]);
-        let low = values().fold(f64::INFINITY, f64::min);
-        (low, values().fold(f64::NEG_INFINITY, f64::max))
-    };
+/// Of objectives that there are not, 1.
+fn reference(points: &[Losses], objectives: usize) -> Losses {
     let mut reference = [1.0; OBJECTIVES_MAX];
     for (objective, place) in reference.iter_mut().enumerate().take(objectives) {
-        let (low, worst) = ends(front, objective);
-        let (lowest, highest) = ends(all, objective);
-        let range = match (worst - low, highest - lowest) {
-            (range, _) if range > 1e-6 => range,
-            (_, range) if range > 1e-6 => range,
-            _ => 1.0,
-        };
+        let values = || points.iter().map(|point| point[objective]);
+        let best = values().fold(f64::INFINITY, f64::min);
+        let worst = values().fold(f64::NEG_INFINITY, f64::max);
+        // Without a range any reference is as good, if it is beyond.
+        let range = (worst - best).max(1e-6);
         *place = worst + MARGIN * range;
     }
     reference

@@ -14,39 +14,64 @@ const STRETCH: f64 = 1.5;
 ///   bad trial was does not matter, only its rank. Equal losses stay equal.
 /// - Then ln(1 + (s - 1) u) / ln s of the place u between best (0) and worst (1).
 pub(super) fn warp(losses: &[Option<f64>]) -> Vec<f64> {
-    let known = || losses.iter().flatten();
-    let largest = known().fold(0.0, |a, b| f64::max(a, b.abs()));
-    let worst = known().fold(f64::NEG_INFINITY, |a, b| a.max(*b));
-    // Losses near the largest float must not overflow below.
-    let scale = if largest > 0.0 { largest } else { 1.0 };
-    let value =
-        |loss: &Option<f64>| loss.unwrap_or(if worst.is_finite() { worst } else { 0.0 }) / scale;
-    let mut values: Vec<f64> = losses.iter().map(value).collect();
-    draw_in_the_bad(&mut values);
+    let (mut values, _) = scaled(losses);
+    let median = median(&values);
+    draw_in_the_bad(&mut values, median);
     stretch_the_good(&mut values);
     standardise(&mut values);
     values
 }
 
-fn draw_in_the_bad(values: &mut [f64]) {
+/// As [`warp`], for one of several objectives: losses stay as they are, since the front is about how much of one is worth how
+/// much of another. Only where one is worse than the median, and than `fair`, and further off than it would be by its rank, that
+/// counts.
+pub(super) fn tame(losses: &[Option<f64>], fair: f64) -> Vec<f64> {
+    let (mut values, scale) = scaled(losses);
+    let pivot = median(&values).max(fair / scale);
+    let mut drawn = values.clone();
+    draw_in_the_bad(&mut drawn, pivot);
+    for (value, drawn) in values.iter_mut().zip(drawn) {
+        *value = value.min(drawn);
+    }
+    standardise(&mut values);
+    values
+}
+
+/// Losses over their largest size, and that: near the largest float they must not overflow. A failed trial has the worst.
+fn scaled(losses: &[Option<f64>]) -> (Vec<f64>, f64) {
+    let known = || losses.iter().flatten();
+    let largest = known().fold(0.0, |a, b| f64::max(a, b.abs()));
+    let worst = known().fold(f64::NEG_INFINITY, |a, b| a.max(*b));
+    let scale = if largest > 0.0 { largest } else { 1.0 };
+    let value =
+        |loss: &Option<f64>| loss.unwrap_or(if worst.is_finite() { worst } else { 0.0 }) / scale;
+    (losses.iter().map(value).collect(), scale)
+}
+
+/// 0 of nothing.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Those worse than `pivot`, which is the median or worse, become the upper half of a Gaussian with the spread of the others.
+fn draw_in_the_bad(values: &mut [f64], pivot: f64) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let count = sorted.len() as f64;
-    let Some(&median) = sorted.get(sorted.len() / 2) else {
-        return;
-    };
-    let better = sorted.iter().filter(|v| **v < median);
-    let squares: Vec<f64> = better.map(|v| (v - median) * (v - median)).collect();
+    let better = sorted.iter().filter(|v| **v < pivot);
+    let squares: Vec<f64> = better.map(|v| (v - pivot) * (v - pivot)).collect();
     let spread = if squares.is_empty() {
         1.0
     } else {
         libm::sqrt(squares.iter().sum::<f64>() / squares.len() as f64)
     };
-    for value in values.iter_mut().filter(|v| **v > median) {
+    for value in values.iter_mut().filter(|v| **v > pivot) {
         let below = sorted.partition_point(|v| v < value);
         let upto = sorted.partition_point(|v| v <= value);
         let share = (below + upto) as f64 / 2.0 / count; // the middle of its equals
-        *value = median + spread * quantile(share.clamp(0.5, 1.0 - 0.25 / count));
+        *value = pivot + spread * quantile(share.clamp(0.5, 1.0 - 0.25 / count));
     }
 }
 
@@ -102,6 +127,38 @@ mod tests {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         assert!(mean.abs() < 1e-9, "{mean}");
         values
+    }
+
+    #[track_caller]
+    fn check_tame(losses: &[f64], fair: f64) -> Vec<f64> {
+        let told: Vec<Option<f64>> = losses.iter().copied().map(Some).collect();
+        let values = tame(&told, fair);
+        for (i, a) in losses.iter().enumerate() {
+            assert!(values[i].is_finite(), "{losses:?} {values:?}");
+            for (j, b) in losses.iter().enumerate() {
+                assert!(a > b || values[i] <= values[j], "{losses:?} {values:?}");
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn of_several_objectives_outliers_alone_are_drawn_in() {
+        let losses = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1e9];
+        let values = check_tame(&losses, 3.0);
+        let step = values[1] - values[0];
+        let even = values[..7]
+            .windows(2)
+            .all(|pair| (pair[1] - pair[0] - step).abs() < 1e-6);
+        assert!(even && values[7] - values[6] < 4.0 * step, "{values:?}");
+        let straight = check_tame(&losses[..7], 3.0);
+        let step = straight[1] - straight[0];
+        let near = |pair: &[f64]| (0.7..1.4).contains(&((pair[1] - pair[0]) / step));
+        assert!(straight.windows(2).all(near), "{straight:?}");
+        check_tame(&losses, 1e300);
+        check_tame(&losses, f64::NEG_INFINITY);
+        check_tame(&[1e308, -1e308, 0.0, 1e-300], 0.0);
+        check_tame(&[2.0; 5], 2.0);
     }
 
     #[test]

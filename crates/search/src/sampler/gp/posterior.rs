@@ -161,5 +161,8 @@ mod tests {
             assert!(less < variance, "{x}: {variance} {less}");
         }
         assert_eq!(alone.best, believed.best);
+        let (told, running) = believed.means().split_at(2);
+        assert_eq!(told, alone.means());
+        assert!((running[0] - alone.predict(&[0.9]).0).abs() < 1e-12);
     }
 }
