@@ -2,7 +2,12 @@
 //!
 //! `cargo run --release -p bonfire-search --example fronts [SEEDS [SAMPLER [WORKERS [TRIALS]]]]` prints, for each sampler, how much of the
 //! known front's hypervolume is missing after 50, 100 and 200 trials, as a share of it, and the time of one suggestion.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types
+)]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
