@@ -422,7 +422,7 @@ fn run(task: &Task, setting: &Setting, seed: u64) -> Found {
 
 fn main() {
     let argument = |n: usize| std::env::args().nth(n);
-    let seeds: u64 = argument(1).map_or(5, |n| n.parse().unwrap());
+    let seeds: u64 = argument(1).map_or(2, |n| n.parse().unwrap());
     let which = argument(2).unwrap_or_default();
     let workers = argument(3).map_or(1, |n| n.parse().unwrap());
     let trials = argument(4).map_or(200, |n| n.parse().unwrap());
