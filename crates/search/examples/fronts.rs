@@ -2,7 +2,12 @@
 //!
 //! `cargo run --release -p bonfire-search --example fronts [SEEDS [SAMPLER [WORKERS [TRIALS]]]]` prints, for each sampler, how much of the
 //! known front's hypervolume is missing after 50, 100 and 200 trials, as a share of it, and the time of one suggestion.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types
+)]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -417,7 +422,7 @@ fn run(task: &Task, setting: &Setting, seed: u64) -> Found {
 
 fn main() {
     let argument = |n: usize| std::env::args().nth(n);
-    let seeds: u64 = argument(1).map_or(5, |n| n.parse().unwrap());
+    let seeds: u64 = argument(1).map_or(2, |n| n.parse().unwrap());
     let which = argument(2).unwrap_or_default();
     let workers = argument(3).map_or(1, |n| n.parse().unwrap());
     let trials = argument(4).map_or(200, |n| n.parse().unwrap());

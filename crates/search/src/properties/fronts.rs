@@ -265,7 +265,12 @@ proptest! {
         prop_assume!(size <= 80);
         let mut outcomes = outcomes;
         if constant {
-            outcomes.iter_mut().for_each(|o| *o = Outcome { vectors: vec![vec![1.5; 3]], ending: Some(Ending::Completed), broken_from: usize::MAX, late: 0 });
+            outcomes.iter_mut().for_each(|o| *o = Outcome {
+                vectors: vec![vec![1.5; 3]],
+                ending: Some(Ending::Completed),
+                broken_from: usize::MAX,
+                late: 0,
+            });
         }
         let mut sampler = toward(kind, &space, &goals, seed);
         let (_, told) = search_told(&mut sampler, &outcomes, goals.len(), false, Event::clone);

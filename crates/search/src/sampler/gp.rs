@@ -67,7 +67,8 @@ impl<'a> Model<'a> {
 }
 
 impl Output {
-    /// `chosen`: the places of those that covariances are fitted to; `fair`: of several objectives, a loss that is not bad, see [`output::tame`].
+    /// - `chosen`: the places of those that covariances are fitted to.
+    /// - `fair`: of several objectives, a loss that is not bad, see [`output::tame`].
     fn new(
         known: &Known<'_>,
         points: &[&[f64]],

@@ -8,12 +8,14 @@
 
 use super::Known;
 use super::history::Told;
-use super::several::{Member, Several};
+use super::several::{Member, Several, most_apart};
 use crate::OBJECTIVES_MAX;
 use crate::volume::{Losses, volume};
 
 /// The share of the trials that are good, as in the paper.
 pub(super) const GOOD_SHARE: f64 = 0.1;
+/// The most trials of a front that are looked at for those that dominate most, the least crowded.
+const CANDIDATES_MAX: usize = 100;
 /// The reference stands so far beyond the worst good trial, as a share of their range.
 const MARGIN: f64 = 0.1;
 /// No good trial counts less than this beside a mean of 1: what is dominated by equals is good all the same.
@@ -28,6 +30,7 @@ pub(super) fn good<'a>(known: &Known<'a>, count: usize) -> (Vec<Told<'a>>, Vec<f
         if front.len() <= room {
             good.extend(front);
         } else {
+            let front = least_crowded(front);
             let losses: Vec<Losses> = front.iter().map(|member| member.losses).collect();
             let chosen = most_dominating(&scaled(&losses), room);
             good.extend(chosen.into_iter().map(|i| front[i]));
@@ -39,6 +42,15 @@ pub(super) fn good<'a>(known: &Known<'a>, count: usize) -> (Vec<Told<'a>>, Vec<f
     told.extend(sorted.broken);
     weights.resize(told.len(), 1.0);
     (told, weights)
+}
+
+fn least_crowded(front: Vec<Member<'_>>) -> Vec<Member<'_>> {
+    if front.len() <= CANDIDATES_MAX {
+        return front;
+    }
+    let losses: Vec<Losses> = front.iter().map(|member| member.losses).collect();
+    let apart = most_apart(&losses).into_iter().take(CANDIDATES_MAX);
+    apart.map(|i| front[i]).collect()
 }
 
 /// The same with each objective from 0 to 1, where it has a range.

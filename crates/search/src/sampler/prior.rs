@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Known;
-use super::axes::{ABSENT, Axes, Axis};
+use super::axes::{ABSENT, Axes, Axis, is_absent};
 use super::parzen::Parzen;
 use super::tpe::{BAD, GOOD};
 use crate::{Assignment, Space};
@@ -143,7 +143,7 @@ fn point_of(space: &Space, axes: &Axes, parameters: &Assignment) -> Option<Box<[
             (Some(value), _) => parameter.range.index_of(value)? as f64,
         });
     }
-    let shares = point.iter().any(|coordinate| *coordinate != ABSENT);
+    let shares = point.iter().any(|coordinate| !is_absent(*coordinate));
     shares.then(|| point.into_boxed_slice())
 }
 
