@@ -96,6 +96,56 @@ fn a_sweep_begins_with_what_another_found() {
     fleet.nothing_left();
 }
 
+/// What is suggested is what the next asker gets, and a model says what it expects of it.
+#[test]
+fn what_comes_next_is_said_before_it_comes() {
+    let fleet = Fleet::new();
+    let text = "kind: sweep\nversion: 1\nname: ext\ntrials: external\nsearch:\n  \
+                objective: { metric: score, goal: maximize }\n  limit: { trials: 13 }\n  sampler: { kind: gp }\n  \
+                parameters: { x: { min: 0.0, max: 1.0 } }\n";
+    let spec = spec_file(fleet.dir.path(), "ext.yaml", text);
+    let submitted = fleet.run(["sweep", "submit", spec.to_str().unwrap(), "-o", "json"]);
+    submitted.exits(0);
+    let suggest = || {
+        fleet
+            .run(["sweep", "suggest", "last", "-o", "json"])
+            .exits(0)
+            .json()
+    };
+    for number in 0..13 {
+        let said = suggest();
+        assert_eq!(said["reason"], Value::Null);
+        let said = &said["suggestions"][0];
+        let asked = fleet
+            .run(["trial", "ask", "last", "-o", "json"])
+            .exits(0)
+            .json();
+        assert_eq!(asked["parameters"], said["parameters"], "{number}");
+        let expected = &said["expected"];
+        match number {
+            0 => assert_eq!(*expected, Value::Null),
+            1..10 => assert_eq!(said["by"], "sobol"),
+            _ => {
+                assert_eq!(said["by"], "gp");
+                let [low, value, high] =
+                    ["low", "value", "high"].map(|key| expected[key].as_f64().unwrap());
+                assert!(low <= value && value <= high, "{said}");
+                assert!(expected["improvement"].as_f64().unwrap() >= 0.0, "{said}");
+                assert_eq!(said["neighbours"].as_array().unwrap().len(), 3);
+            }
+        }
+        let x = asked["parameters"]["x"].as_f64().unwrap();
+        let value = format!("{}", 5.0 - (x - 0.4) * (x - 0.4));
+        let trial = asked["trial"].as_str().unwrap();
+        let told = fleet.run(["trial", "tell", trial, "--attempt", "1", "--value", &value]);
+        told.exits(0);
+    }
+    let after = suggest();
+    assert_eq!(after["reason"], "the sweep is completed");
+    fleet.run(["sweep", "suggest", "nobody"]).exits(3);
+    fleet.nothing_left();
+}
+
 /// How long a text is can be learned from it.
 #[test]
 fn a_number_is_learned_from_a_text() {
