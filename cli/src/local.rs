@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bonfire_coordinator::{CoordinatorConfig, Running, StartError};
+use bonfire_coordinator::{CoordinatorConfig, Running, StartError, discover};
 use bonfire_proto::Token;
 use bonfire_worker::{WorkerConfig, WorkerEnd, WorkerError};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,11 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 const BRIEF: &str = "brief";
 /// How long a short command is waited for.
 pub const BRIEF_MAX: Duration = Duration::from_secs(10);
+/// How long a directory is waited for that is in use while nobody answers for it: a process that was killed holds its lock until
+/// the children that it was just starting have begun their own program.
+const LINGERS_MAX: Duration = Duration::from_secs(2);
+/// How long a live coordinator may take to let somebody connect.
+const CONNECT_MAX: Duration = Duration::from_millis(250);
 /// Between two looks at a directory that is in use.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
@@ -36,6 +42,24 @@ pub fn is_kept_up(data: &Path) -> bool {
 /// Whether the coordinator of a data directory is open for one short command.
 pub fn is_brief(data: &Path) -> bool {
     data.join(BRIEF).exists()
+}
+
+/// Whether somebody listens where the coordinator of a data directory said it would.
+async fn answers(data: &Path) -> bool {
+    let Some((address, _)) = discover(data) else {
+        return false;
+    };
+    let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address)).await;
+    matches!(connected, Ok(Ok(_)))
+}
+
+/// How long a directory that is in use is waited for.
+fn patience(brief: bool, answers: bool) -> Duration {
+    match (brief, answers) {
+        (true, _) => BRIEF_MAX,
+        (false, false) => LINGERS_MAX,
+        (false, true) => Duration::ZERO,
+    }
 }
 
 /// A coordinator in this process.
@@ -69,7 +93,7 @@ impl LocalCoordinator {
         Ok(opening)
     }
 
-    /// Starts a coordinator that stays; a short command that has the directory is waited for.
+    /// Starts a coordinator that stays; a short command that has the directory is waited for, and so is one that was killed.
     ///
     /// # Errors
     /// A directory that cannot be read, a port that is taken.
@@ -83,10 +107,14 @@ impl LocalCoordinator {
                     let _ = std::fs::write(config.data.join(KEPT_UP), "");
                     return Ok(Opening::Open(coordinator));
                 }
-                Opening::InUse if is_brief(&config.data) && began.elapsed() < BRIEF_MAX => {
+                Opening::InUse => {
+                    let brief = is_brief(&config.data);
+                    let answers = !brief && answers(&config.data).await;
+                    if began.elapsed() >= patience(brief, answers) {
+                        return Ok(Opening::InUse);
+                    }
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
-                Opening::InUse => return Ok(Opening::InUse),
             }
         }
     }
@@ -211,5 +239,17 @@ fn start_failure(error: &StartError) -> Failure {
             failure.next("pick another port with --port, or --port 0 for a free one")
         }
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_a_live_coordinator_has_is_not_waited_for() {
+        assert_eq!(patience(false, true), Duration::ZERO);
+        assert_eq!(patience(false, false), LINGERS_MAX);
+        assert_eq!(patience(true, false), BRIEF_MAX);
     }
 }
