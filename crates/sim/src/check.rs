@@ -116,9 +116,9 @@ pub(crate) fn at_rest(world: &mut World<'_>) -> Result<(), String> {
         for trial in sweep.trials() {
             let full = trial.epochs() == sweep.spec.budget();
             // One that was told to stop says why: a plateau completes it early, and a median's verdict may find it at its
-            // end, on a worker that died before it could say so. So may a recall.
-            let end = trial.history.last().and_then(|last| last.ended.as_ref());
-            let died = end.is_some_and(|(_, end)| matches!(end, AttemptEnd::Lost(_)));
+            // end, on a worker that died before it could say so. So may a recall, then or in the attempt after that.
+            let mut ends = trial.history.iter().filter_map(|a| a.ended.as_ref());
+            let died = ends.any(|(_, end)| matches!(end, AttemptEnd::Lost(_)));
             let recalled = trial.state == TrialState::Pruned && died;
             let stopped = (stops && trial.reason.is_some()) || recalled;
             if (trial.state == TrialState::Completed) != full && !stopped {
