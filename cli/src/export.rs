@@ -119,6 +119,19 @@ fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)
             t.violation.map_or(Cell::Null, Cell::Real)
         }));
     }
+    for (i, objective) in document.objectives.iter().enumerate() {
+        let name = format!("objective.{}", objective.metric);
+        columns.push(column(&name, &|t| {
+            t.values
+                .get(i)
+                .map_or(Cell::Null, |value| Cell::Real(*value))
+        }));
+    }
+    if !document.objectives.is_empty() {
+        columns.push(column("pareto", &|t| {
+            t.pareto.map_or(Cell::Null, Cell::Bool)
+        }));
+    }
     let parameters: BTreeSet<&String> = trials.iter().flat_map(|t| t.parameters.keys()).collect();
     for name in parameters {
         columns.push(column(name, &|t| {

@@ -55,6 +55,14 @@ fn several_objectives_give_a_front() {
             .windows(2)
             .all(|pair| accuracy(&pair[0]) >= accuracy(&pair[1]))
     );
+    let table = fleet.dir.path().join("trials.json");
+    let exported = fleet.run(["sweep", "export", "last", table.to_str().unwrap()]);
+    exported.exits(0);
+    let table: Value = serde_json::from_slice(&std::fs::read(&table).unwrap()).unwrap();
+    for (row, trial) in table.as_array().unwrap().iter().zip(trials) {
+        assert_eq!(row["objective.model.parameters"], trial["values"][1]);
+        assert_eq!(row["pareto"], trial["pareto"]);
+    }
     let shown = fleet.run(["sweep", "top", "last"]).exits(0);
     assert!(
         shown.stdout.contains("model.parameters") && shown.stdout.contains("completed, front"),

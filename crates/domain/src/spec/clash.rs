@@ -331,22 +331,29 @@ pub(crate) fn is_kept_by_forks(path: &str) -> bool {
 }
 
 fn find_in_objective(spec: &Spec, found: &mut Vec<Clash>) {
-    if spec.is_external() {
-        return; // its metric is the teller's
-    }
-    if spec.task.is_none() && spec.data.is_some() {
-        return; // the task is wrong, and said so
-    }
-    let known = defaults::metrics(spec.task);
-    let is_known = |metric: &str| known.iter().any(|(name, _)| *name == metric);
     let mut metrics = spec.objectives().map(|one| one.metric.as_str());
-    let Some(metric) = metrics.find(|metric| !is_known(metric)) else {
+    let Some(message) = metrics.find_map(|metric| unknown_metric(spec, metric)) else {
         return;
     };
     let path = match spec.others() {
         [] => "search.objective.metric",
         _ => objectives::PATH,
     };
+    found.push(Clash::new(&[path, "task", "model.kind"], message));
+}
+
+/// Says so of a metric that trials of this spec do not have.
+pub(super) fn unknown_metric(spec: &Spec, metric: &str) -> Option<String> {
+    if spec.is_external() {
+        return None; // its metric is the teller's
+    }
+    if spec.task.is_none() && spec.data.is_some() {
+        return None; // the task is wrong, and said so
+    }
+    let known = defaults::metrics(spec.task);
+    if known.iter().any(|(name, _)| *name == metric) {
+        return None;
+    }
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     let of = spec.task.map_or("the no-op model", Task::name);
     // `valid.` is no likeness.
@@ -355,9 +362,8 @@ fn find_in_objective(spec: &Spec, found: &mut Vec<Clash>) {
     let near = suggest::nearest(word, names.iter().map(|name| last(name)));
     let near = near.and_then(|near| names.iter().find(|name| last(name) == near));
     let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-    let message = format!(
+    Some(format!(
         "{metric:?} is no metric of {of}, which has {}{hint}",
         names.join(", ")
-    );
-    found.push(Clash::new(&[path, "task", "model.kind"], message));
+    ))
 }

@@ -2,6 +2,7 @@
 
 use bonfire_search::{Goal, OBJECTIVES_MAX};
 
+use super::clash::unknown_metric;
 use super::problem::{Pos, Sink};
 use super::tree::{Content, Entry, Node};
 use super::{Objective, Spec, Task, defaults, suggest};
@@ -78,7 +79,10 @@ fn read_one(item: &Node, path: &str, spec: &Spec, sink: &mut Sink) -> Option<Obj
         };
         match key.as_str() {
             "metric" if text.is_empty() => sink.push(value.at, path, "must not be empty"),
-            "metric" => metric = Some(text.clone()),
+            "metric" => match unknown_metric(spec, text) {
+                Some(message) => sink.push(value.at, path, message),
+                None => metric = Some(text.clone()),
+            },
             "goal" => goal = goal_named(text, value.at, &path, sink),
             "stop_at" => {
                 let message = "one value does not end a search of several objectives: leave it out";
