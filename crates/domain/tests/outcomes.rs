@@ -136,17 +136,24 @@ const SEARCH: &str = "  objective: { metric: loss, goal: minimize }\n  limit: { 
                       sampler: { kind: tpe }\n  require: [ metrics.ms <= 20, metrics.mb < 8 or x > 0.5 ]\n  \
                       parameters: { x: { min: 0.0, max: 1.0 } }\n";
 
+/// Tells a sweep of as many trials as the words are of; gives what refused ones are refused with, too.
+#[track_caller]
+fn tell_all(search: &str, words: &[Word<'_>]) -> (Sweep, Vec<String>) {
+    let trials = words.iter().map(|word| word.0).max().unwrap_or(0) + 1;
+    let mut told = Sweep::new(search, trials);
+    let mut refusals = Vec::new();
+    for word in words {
+        refusals.extend(told.tell(*word).err());
+        told.check_restart();
+    }
+    (told, refusals)
+}
+
 /// Words in order; what a refused one is refused with is part of `expected`, then each trial as `value feasible violation`, then
 /// the best trial's number and the order of all.
 #[track_caller]
 fn check_words(words: &[Word<'_>], expected: &[&str]) {
-    let trials = words.iter().map(|word| word.0).max().unwrap_or(0) + 1;
-    let mut told = Sweep::new(SEARCH, trials);
-    let mut found = Vec::new();
-    for word in words {
-        found.extend(told.tell(*word).err());
-        told.check_restart();
-    }
+    let (told, mut found) = tell_all(SEARCH, words);
     let mut rows = told.rows();
     for row in &rows {
         let feasible = row
@@ -313,13 +320,7 @@ const SEVERAL: &str = "  objectives: [ { metric: loss }, { metric: ms, goal: min
 /// where no other dominates it, and the order of all.
 #[track_caller]
 fn check_several(search: &str, words: &[Word<'_>], expected: &[&str]) {
-    let trials = words.iter().map(|word| word.0).max().unwrap_or(0) + 1;
-    let mut told = Sweep::new(search, trials);
-    let mut found = Vec::new();
-    for word in words {
-        found.extend(told.tell(*word).err());
-        told.check_restart();
-    }
+    let (told, mut found) = tell_all(search, words);
     let mut rows = told.rows();
     for row in &rows {
         let value = row.value.map_or("-".to_owned(), |value| value.to_string());

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p bonfire-search --example fronts [SEEDS [SAMPLER [WORKERS [TRIALS]]]]` prints, for each sampler, how much of the
 //! known front's hypervolume is missing after 50, 100 and 200 trials, as a share of it, and the time of one suggestion.
+// It measures: it prints, looks at the clock and uses threads, which the library may not, and a panic is how it fails.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

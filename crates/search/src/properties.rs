@@ -98,6 +98,20 @@ fn spaces(range: impl Strategy<Value = Range>) -> impl Strategy<Value = Space> {
     })
 }
 
+/// The next suggestions, each asked for once those before it are created.
+fn one_by_one(sampler: &mut Sampler, first: u32, count: u32) -> Vec<Suggestion> {
+    let mut suggestions = Vec::new();
+    for number in first..first + count {
+        let suggestion = sampler.suggest(number);
+        suggestions.push(suggestion.clone());
+        let Suggestion::Trial(parameters) = suggestion else {
+            break;
+        };
+        sampler.observe(&Event::Created { number, parameters });
+    }
+    suggestions
+}
+
 /// Samplers that do not look at results.
 fn blind() -> impl Strategy<Value = SamplerKind> {
     prop_oneof![Just(SamplerKind::Random), Just(SamplerKind::Sobol)]

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{any_range, any_value, distinct, points, search, small_range, spaces};
+use super::{any_range, any_value, distinct, one_by_one, points, search, small_range, spaces};
 use crate::{
     Assignment, Ending, Event, Goal, Parameter, Range, Requirement, Requirements, Sampler,
     SamplerKind, Space, Suggestion, Value, front, hypervolume,
@@ -246,14 +246,7 @@ proptest! {
         let (_, told) = search_told(&mut sampler, &outcomes, 2, false, Event::clone);
         let first = told.len() as u32;
         let batch = sampler.suggest_many(first, count);
-        let mut singly = Vec::new();
-        for number in first..first + count {
-            let suggestion = sampler.suggest(number);
-            singly.push(suggestion.clone());
-            let Suggestion::Trial(parameters) = suggestion else { break };
-            sampler.observe(&Event::Created { number, parameters });
-        }
-        prop_assert_eq!(batch, singly);
+        prop_assert_eq!(batch, one_by_one(&mut sampler, first, count));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{
-    any_event, any_range, any_value, distinct, looking, points, search, searching, small_range,
-    spaces, under, with_rungs,
+    any_event, any_range, any_value, distinct, looking, one_by_one, points, search, searching,
+    small_range, spaces, under, with_rungs,
 };
 use crate::{
     Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion,
@@ -131,14 +131,7 @@ proptest! {
         let (_, told) = search_told(&mut sampler, &outcomes, false);
         let first = told.len() as u32;
         let batch = sampler.suggest_many(first, count);
-        let mut singly = Vec::new();
-        for number in first..first + count {
-            let suggestion = sampler.suggest(number);
-            singly.push(suggestion.clone());
-            let Suggestion::Trial(parameters) = suggestion else { break };
-            sampler.observe(&Event::Created { number, parameters });
-        }
-        prop_assert_eq!(batch, singly);
+        prop_assert_eq!(batch, one_by_one(&mut sampler, first, count));
     }
 
     #[test]
