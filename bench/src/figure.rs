@@ -1,7 +1,7 @@
 //! Which figures there are, by group and id.
 
 use crate::row::Row;
-use crate::search::{ask, functions, parallel, tables};
+use crate::search::{ask, barrier, functions, parallel, tables};
 use crate::{checkpoint, dispatch, footprint, tracker, training};
 
 /// How much is measured.
@@ -71,6 +71,11 @@ const FIGURES: &[Figure] = &[
     },
     Figure {
         group: "search",
+        id: "H4t",
+        measure: barrier::soon,
+    },
+    Figure {
+        group: "search",
         id: "H2",
         measure: ask::ask,
     },
@@ -134,7 +139,7 @@ mod tests {
             None,
             &[],
             Ok(&[
-                "D1", "D3", "T1", "C1", "M1", "B1", "B2", "H1", "H3", "H4", "H2",
+                "D1", "D3", "T1", "C1", "M1", "B1", "B2", "H1", "H3", "H4", "H4t", "H2",
             ]),
         );
         check(Some("dispatch"), &[], Ok(&["D1", "D3"]));

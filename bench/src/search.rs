@@ -1,6 +1,7 @@
 //! How good the search is: sweeps against tables of known results, beside the stored runs of Optuna.
 
 pub mod ask;
+pub mod barrier;
 mod bbob;
 pub mod functions;
 mod known;

@@ -11,8 +11,8 @@ use crate::row::{Row, load};
 /// As the worker starts its executors: glibc keeps its memory, and asks for huge pages.
 const MALLOC: [(&str, &str); 3] = [
     ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
-    ("MALLOC_TRIM_THRESHOLD_", "2000000000"),
-    ("MALLOC_MMAP_THRESHOLD_", "33554432"),
+    ("MALLOC_TRIM_THRESHOLD_", "1000000000000"),
+    ("MALLOC_MMAP_MAX_", "0"),
 ];
 
 /// T1: milliseconds a step beside the bare loop; T1b: four virtual shards beside one.

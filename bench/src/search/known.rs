@@ -62,15 +62,15 @@ impl Known {
         Ok(known.filter(|k| k.path.is_file()).collect())
     }
 
-    /// A spec that searches the table: numbers are ordered, texts are not.
+    /// A spec that searches the table with `sampler`: numbers are ordered, texts are not.
     ///
     /// `search` are further lines of it, such as its limit.
-    pub fn spec(&self, seed: u64, search: &str) -> String {
+    pub fn spec(&self, sampler: &str, seed: u64, search: &str) -> String {
         let About {
             metric, direction, ..
         } = &self.about;
         let mut text = format!(
-            "kind: sweep\nversion: 1\nname: known\ntrials: external\nsearch:\n  objective: {{ metric: {metric}, goal: {direction} }}\n  sampler: {{ kind: auto, seed: {seed} }}\n  {search}\n  parameters:\n"
+            "kind: sweep\nversion: 1\nname: known\ntrials: external\nsearch:\n  objective: {{ metric: {metric}, goal: {direction} }}\n  sampler: {{ kind: {sampler}, seed: {seed} }}\n  {search}\n  parameters:\n"
         );
         for parameter in &self.about.params {
             let values: Vec<String> = parameter.choices.iter().map(ToString::to_string).collect();
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn its_spec_is_a_good_one() {
-        let text = known("maximize").spec(3, "limit: { trials: 200 }");
+        let text = known("maximize").spec("auto", 3, "limit: { trials: 200 }");
         let spec = check(text.as_bytes(), &[]).unwrap();
         let search = spec.search.unwrap();
         assert_eq!((search.seed, search.space.size()), (3, Some(4)));

@@ -8,8 +8,8 @@ use crate::row::{Row, load};
 
 /// Workers, and the trials they share.
 const GOALS: [(u32, usize); 2] = [(8, 200), (64, 1_000)];
-const MOST: (u32, usize) = (512, 4_096);
-const ASHA: &str = "scheduler: { kind: asha, min: 1, max: 81, eta: 3 }";
+pub(super) const MOST: (u32, usize) = (512, 4_096);
+pub(super) const ASHA: &str = "scheduler: { kind: asha, min: 1, max: 81, eta: 3 }";
 
 /// H4: mean normalised regret of 8 and 64 workers beside one worker that makes as many trials, a seed a pair; then 512 workers,
 /// and how busy ASHA keeps them.
@@ -66,7 +66,7 @@ pub fn parallel(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 }
 
 fn regrets(tables: &[Known], seeds: u64, workers: u32, trials: usize) -> anyhow::Result<ByTable> {
-    let ran = run_seeds(tables, seeds, workers, |_| {
+    let ran = run_seeds(tables, seeds, workers, "auto", |_| {
         format!("limit: {{ trials: {trials} }}")
     })?;
     let regret = |(known, runs): (&Known, &[Ran])| {
@@ -94,7 +94,7 @@ fn busy(
     before: f64,
 ) -> anyhow::Result<Row> {
     let search = |known: &Known| format!("{ASHA}\n  {}", limit(known));
-    let ran = run_seeds(tables, seeds, workers, search)?;
+    let ran = run_seeds(tables, seeds, workers, "auto", search)?;
     let shares: Vec<f64> = ran.iter().map(|run| run.utilisation).collect();
     eprintln!("  {workers} workers, ASHA: {:.4} busy", mean(&shares));
     let mut row = Row::alone(name, "share", &[mean(&shares)], before.max(load()));
@@ -102,10 +102,12 @@ fn busy(
     Ok(row)
 }
 
-fn run_seeds(
+/// Every table with every seed, in that order.
+pub(super) fn run_seeds(
     tables: &[Known],
     seeds: u64,
     workers: u32,
+    sampler: &'static str,
     search: impl Fn(&Known) -> String,
 ) -> anyhow::Result<Vec<Ran>> {
     let search = &search;
@@ -114,6 +116,7 @@ fn run_seeds(
             known,
             seed,
             workers,
+            sampler,
             search: search(known),
         })
     });

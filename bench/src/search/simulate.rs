@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use bonfire_sim::SimDocument;
+use bonfire_sim::{BestAt, SimDocument};
 
 use super::known::Known;
 use crate::bed::binary;
@@ -17,6 +17,7 @@ pub struct Job<'a> {
     pub known: &'a Known,
     pub seed: u64,
     pub workers: u32,
+    pub sampler: &'static str,
     /// Lines of the spec's search, such as its limit.
     pub search: String,
 }
@@ -26,6 +27,8 @@ pub struct Job<'a> {
 pub struct Ran {
     /// The best value after 1, 2, 3, ... finished trials.
     pub best: Vec<f64>,
+    /// Each value that was the best so far, of trials under way, too.
+    pub best_over_time: Vec<BestAt>,
     pub utilisation: f64,
     /// Of the process, from start to end.
     pub seconds: f64,
@@ -77,7 +80,7 @@ fn take<'a, T>(next: &AtomicUsize, jobs: &'a [T]) -> Option<(usize, &'a T)> {
 fn run(job: &Job<'_>) -> anyhow::Result<Ran> {
     let folder = tempfile::tempdir()?;
     let spec = folder.path().join("known.yaml");
-    std::fs::write(&spec, job.known.spec(job.seed, &job.search))?;
+    std::fs::write(&spec, job.known.spec(job.sampler, job.seed, &job.search))?;
     let began = Instant::now();
     let output = Command::new(binary()?)
         .arg("sim")
@@ -104,6 +107,7 @@ fn run(job: &Job<'_>) -> anyhow::Result<Ran> {
     let document: SimDocument = serde_json::from_slice(&output.stdout)?;
     Ok(Ran {
         best: document.best_over_trials.into_iter().flatten().collect(),
+        best_over_time: document.best_over_time,
         utilisation: document.utilisation,
         seconds,
     })

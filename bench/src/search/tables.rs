@@ -66,6 +66,7 @@ fn jobs(tables: &[Known], seeds: u32) -> Vec<Job<'_>> {
             known,
             seed,
             workers: 1,
+            sampler: "auto",
             search: format!("limit: {{ trials: {TRIALS} }}"),
         })
     };

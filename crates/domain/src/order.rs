@@ -114,6 +114,34 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// The objective at an evaluation; `metrics` are those that the search requires something of.
+    pub fn evaluation(
+        (trial, attempt): (TrialId, Attempt),
+        (step, epoch): (u64, u64),
+        value: f64,
+        metrics: BTreeMap<String, f64>,
+    ) -> Fact {
+        match metrics.is_empty() {
+            true => Fact::Observed {
+                trial,
+                attempt,
+                step,
+                epoch,
+                value,
+            },
+            false => Fact::Measured {
+                trial,
+                attempt,
+                step,
+                epoch,
+                value,
+                metrics,
+            },
+        }
+    }
+}
+
 /// What a worker is doing, said with every heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Running {

@@ -272,23 +272,7 @@ impl Session {
             } if current(trial, attempt) => {
                 let required = slot.busy.as_ref().map(|busy| &busy.required);
                 metrics.retain(|name, _| required.is_some_and(|names| names.contains(name)));
-                let fact = match metrics.is_empty() {
-                    true => Fact::Observed {
-                        trial,
-                        attempt,
-                        step,
-                        epoch,
-                        value,
-                    },
-                    false => Fact::Measured {
-                        trial,
-                        attempt,
-                        step,
-                        epoch,
-                        value,
-                        metrics,
-                    },
-                };
+                let fact = Fact::evaluation((trial, attempt), (step, epoch), value, metrics);
                 self.fact(now, fact)
             }
             ExecutorEvent::Checkpointed {

@@ -5,8 +5,9 @@
 //! loop and of ours with four virtual shards, measured in turn. `bonfire-bench training T1` starts it and compares.
 //!
 //! `bonfire-step stall BLOCKS DIR` prints a line a checkpoint of 1.2 GB: milliseconds that the loop stood still for it, which is
-//! the call and what the next step took beyond a calm one, and milliseconds that training lost until the checkpoint was in DIR
-//! and synced (`bonfire-bench checkpoint C1`).
+//! the call and what the next update took beyond a calm one, and milliseconds that training lost until the checkpoint was in
+//! DIR and synced, which has what the thread that writes takes from it (`bonfire-bench checkpoint C1`). The first checkpoint,
+//! which takes its memory from the machine, is told on the standard error.
 // A program for a bench: it prints, and a failure may end it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -21,14 +22,14 @@ use std::time::Instant;
 use bonfire_domain::Batch;
 use bonfire_domain::dataset::{InputShape, OutputShape};
 use bonfire_domain::spec::{Activation, ClassWeights, ModelSpec, Norm};
-use bonfire_engine::{SavedPart, Sink, Trainer, step::train_step};
+use bonfire_engine::{SavedPart, ShardGradient, Sink, Trainer, step::train_step};
 
 use support::Toy;
 
 /// Loss and metrics are read back once in so many steps.
 const LOG_EVERY: u64 = 10;
 /// Steps whose median is that of a calm step.
-const CALM_STEPS: u32 = 7;
+const CALM_STEPS: u64 = 7;
 /// Batches in memory, taken in turn.
 const BATCHES: u64 = 8;
 /// Steps of a block, so many that a block takes about half a second.
@@ -82,21 +83,17 @@ fn stall(blocks: u32, dir: &std::path::Path) {
         *hidden = vec![9_600, 9_600];
     }
     let mut ours = Ours::new(&toy, 1);
-    let mut step = 0;
-    let mut next = |ours: &mut Ours| {
-        let began = Instant::now();
-        ours.step(step);
-        step += 1;
-        began.elapsed().as_secs_f64() * 1e3
-    };
     // The first steps fill caches and buffers.
-    (0..CALM_STEPS).for_each(|_| _ = next(&mut ours));
-    for _ in 0..blocks {
-        let mut calm: Vec<f64> = (0..CALM_STEPS).map(|_| next(&mut ours)).collect();
-        calm.sort_by(f64::total_cmp);
-        let calm = calm[calm.len() / 2];
+    (0..CALM_STEPS).for_each(|step| _ = ours.timed_step(step));
+    for block in 0..=blocks {
+        let calm: Vec<Took> = (0..CALM_STEPS).map(|step| ours.timed_step(step)).collect();
+        let calm = Took {
+            step: median(calm.iter().map(|took| took.step)),
+            update: median(calm.iter().map(|took| took.update)),
+        };
         let began = Instant::now();
         let snapshot = ours.trainer.snapshot().unwrap();
+        let called = ms_since(began);
         let path = dir.join("checkpoint");
         let writing = std::thread::spawn(move || {
             lower_priority();
@@ -104,17 +101,39 @@ fn stall(blocks: u32, dir: &std::path::Path) {
             snapshot(&mut file).unwrap();
             file.0.sync_all().unwrap();
         });
-        next(&mut ours);
-        let stall = began.elapsed().as_secs_f64() * 1e3 - calm;
+        let stall = called + ours.timed_step(0).update - calm.update;
         let mut steps = 1;
         while !writing.is_finished() {
-            next(&mut ours);
+            ours.timed_step(steps);
             steps += 1;
         }
-        let took = began.elapsed().as_secs_f64() * 1e3;
+        let lost = ms_since(began) - calm.step * steps as f64;
         writing.join().unwrap();
-        println!("{stall} {}", took - calm * f64::from(steps));
+        let told = format!("{stall} {lost}");
+        // The first one takes new memory.
+        match block {
+            0 => eprintln!("first: {told}; calm: {calm:?}; call: {called}"),
+            _ => println!("{told}"),
+        }
     }
+}
+
+/// Milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Took {
+    step: f64,
+    /// Of that, the update alone.
+    update: f64,
+}
+
+fn ms_since(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64() * 1e3
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Of this thread, as an executor does for the one that writes.
@@ -216,5 +235,23 @@ impl Ours {
         let shards = (0u32..).zip(batch.iter().cloned());
         let count = batch.len() as u32;
         train_step(&mut *self.trainer, step, shards, count, is_logged(step)).unwrap();
+    }
+
+    /// A step of one shard, its parts by themselves.
+    fn timed_step(&mut self, step: u64) -> Took {
+        let batch = self.batches[(step % BATCHES) as usize][0].clone();
+        let report = is_logged(step);
+        let began = Instant::now();
+        self.trainer.accumulate(step, 0, batch, report).unwrap();
+        let mut gradient = ShardGradient::default();
+        self.trainer.take_shard(&mut gradient).unwrap();
+        let updating = Instant::now();
+        self.trainer.apply(step, &gradient, report).unwrap();
+        let update = ms_since(updating);
+        drop(gradient);
+        Took {
+            step: ms_since(began),
+            update,
+        }
     }
 }

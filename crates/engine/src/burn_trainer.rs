@@ -1,23 +1,22 @@
 //! Trains a burn model by the flat path: gradients as flat vectors, our own optimiser in place, on the CPU.
 
-use std::io;
-
 use bonfire_domain::Batch;
 use bonfire_domain::dataset::InputShape;
 use bonfire_domain::spec::Spec;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 
-use crate::codec;
+use crate::blocks::{self, Held};
+use crate::codec::{self, Piece};
 use crate::error::TrainError;
 use crate::flat::{Layout, sum_of_squares};
-use crate::module::{self, Held};
+use crate::module;
 use crate::net::{Net, NetInput, Pass};
 use crate::objective::{Objective, Target};
 use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
 use crate::trainer::{
-    MetricName, Saved, SavedPart, ShardGradient, Sink, Snapshot, StepReport, Trainer, TrainerConfig,
+    MetricName, Saved, SavedPart, ShardGradient, Snapshot, StepReport, Trainer, TrainerConfig,
 };
 
 /// Share of the new batch statistics in the running ones.
@@ -38,6 +37,8 @@ pub(crate) struct BurnTrainer<N> {
     net: Option<N>,
     layout: Layout,
     optimizer: Optimizer,
+    /// The trained parameters as the last snapshot had them: memory for the next one.
+    copies: Vec<Vec<Held>>,
     pending: ShardGradient,
 }
 
@@ -73,6 +74,7 @@ impl<N: Net> BurnTrainer<N> {
             net: Some(net),
             optimizer: Optimizer::new(&config.spec.optimizer, layout.lengths()),
             layout,
+            copies: Vec::new(),
             pending: ShardGradient::default(),
         }
     }
@@ -282,21 +284,27 @@ impl<N: Net> Trainer for BurnTrainer<N> {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
-        let floats = module::hold_floats(self.net()?)?;
-        let (optimizer, layout) = (self.optimizer.clone(), self.layout.clone());
+        let running = module::read_running(self.net()?)?;
+        let net = self.net.take().ok_or_else(lost)?;
+        let mut copies = std::mem::take(&mut self.copies).into_iter();
+        let mut weights = Vec::with_capacity(self.layout.trained.len());
+        self.net = Some(module::update_trained(net, |_, values| {
+            let mut into = copies.next().unwrap_or_default();
+            blocks::copy(values, &mut into);
+            weights.push(into);
+        }));
+        self.copies.clone_from(&weights);
+        let (state, layout) = (self.optimizer.hold(), self.layout.clone());
         Ok(Box::new(move |sink| {
-            // The weights first: an update copies a whole tensor of them, and of the optimiser's state only blocks.
             sink.begin(SavedPart::Weights)?;
-            let pieces = floats.into_iter().map(|(path, Held { shape, read })| {
-                let write = move |sink: &mut dyn Sink| {
-                    let data = read().map_err(io::Error::other)?;
-                    sink.write(data.as_bytes())
-                };
-                codec::Piece::floats(path, shape, write)
+            let entries = layout.trained.iter().zip(weights);
+            let entries = entries.chain(layout.running.iter().zip(running));
+            let pieces = entries.map(|(entry, values)| {
+                Piece::blocks(entry.path.clone(), entry.shape.clone(), values)
             });
             codec::write_pieces(pieces.collect(), sink)?;
             sink.begin(SavedPart::Optimizer)?;
-            codec::write_optimizer(optimizer, &layout, sink)
+            codec::write_optimizer(state, &layout, sink)
         }))
     }
 

@@ -8,9 +8,10 @@ use std::io;
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensors};
 
+use crate::blocks::{Held, blocks};
 use crate::error::SavedError;
 use crate::flat::{Entry, Layout};
-use crate::optimizer::{Optimizer, blocks};
+use crate::optimizer::{HeldState, Optimizer};
 use crate::trainer::Sink;
 
 const WEIGHTS: &str = "weights";
@@ -32,12 +33,12 @@ pub(crate) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// `write` gives the values of that shape as little-endian f32.
-    pub fn floats(
-        name: String,
-        shape: Vec<usize>,
-        write: impl FnOnce(&mut dyn Sink) -> io::Result<()> + 'a,
-    ) -> Piece<'a> {
+    /// The values of that shape; each block is let go once it is written.
+    pub fn blocks(name: String, shape: Vec<usize>, blocks: Vec<Held>) -> Piece<'a> {
+        let write = move |sink: &mut dyn Sink| {
+            let mut blocks = blocks.into_iter();
+            blocks.try_for_each(|block| sink.write(bytemuck::cast_slice(&block)))
+        };
         Piece {
             name,
             dtype: Dtype::F32,
@@ -99,34 +100,27 @@ pub(crate) fn decode_weights(
 /// # Errors
 /// The sink's.
 pub(crate) fn write_optimizer(
-    optimizer: Optimizer,
+    held: HeldState,
     layout: &Layout,
     sink: &mut dyn Sink,
 ) -> io::Result<()> {
-    let [first, second] = optimizer.names();
-    let time = optimizer.time.to_le_bytes();
+    let time = held.time.to_le_bytes();
     let mut pieces = vec![Piece {
         name: TIME.to_owned(),
         dtype: Dtype::U64,
         shape: vec![],
         write: Box::new(move |sink| sink.write(&time)),
     }];
-    for (name, state) in [(first, optimizer.first), (second, optimizer.second)] {
-        let Some(name) = name else { continue };
+    for (name, state) in held.states {
         for (entry, blocks) in layout.trained.iter().zip(state) {
-            let name = state_name(entry, name);
-            // Each block is let go once it is written.
-            let write = move |sink: &mut dyn Sink| {
-                let mut blocks = blocks.into_iter();
-                blocks.try_for_each(|block| sink.write(bytemuck::cast_slice(&block)))
-            };
-            pieces.push(Piece::floats(name, entry.shape.clone(), write));
+            let (name, shape) = (state_name(entry, name), entry.shape.clone());
+            pieces.push(Piece::blocks(name, shape, blocks));
         }
     }
     write_pieces(pieces, sink)
 }
 
-/// Reads into `optimizer`, whose kind says what must be there, the state that [`encode_optimizer`] wrote.
+/// Reads into `optimizer`, whose kind says what must be there, the state that [`write_optimizer`] wrote.
 ///
 /// # Errors
 /// [`SavedError`]: what is wrong with which tensor.
@@ -150,9 +144,8 @@ pub(crate) fn decode_optimizer(
             let name = state_name(entry, name.unwrap_or_default());
             let values = file.take(&name, Dtype::F32, &entry.shape)?;
             let floats = values.as_chunks::<4>().0.iter();
-            state.push(blocks(
-                floats.map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-            ));
+            let floats: Vec<f32> = floats.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            state.push(blocks(&floats));
         }
     }
     file.finish()?;

@@ -6,6 +6,7 @@
 //!
 //! burn's random generator is global to the process: train one trial at a time in a process.
 
+mod blocks;
 mod builtin;
 mod burn_trainer;
 mod codec;

@@ -7,6 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor, TensorData};
 
+use crate::blocks::Held;
 use crate::error::TrainError;
 use crate::flat::{Entry, Layout};
 
@@ -189,57 +190,36 @@ impl<F: FnMut(Range<usize>, &mut [f32])> ModuleMapper for InPlace<F> {
     }
 }
 
-/// A float of a module as it was.
-pub(crate) struct Held {
-    pub shape: Vec<usize>,
-    /// Reads it later, on any thread.
-    pub read: Box<dyn FnOnce() -> Result<TensorData, TrainError> + Send>,
-}
-
-/// Every float of the module by path, as it is now. What is trained is not copied before it is read or changed; running
-/// statistics, which clones of a module share, are copied at once.
+/// The module's running statistics as they are now, in the layout's order, each as one block.
 ///
 /// # Errors
 /// [`TrainError::Backend`] where the device cannot be read.
-pub(crate) fn hold_floats<M: Module>(module: &M) -> Result<BTreeMap<String, Held>, TrainError> {
-    let mut collect = Collect {
-        path: Vec::new(),
-        found: Ok(BTreeMap::new()),
-    };
-    module.visit(&mut collect);
-    collect.found
+pub(crate) fn read_running<M: Module>(module: &M) -> Result<Vec<Vec<Held>>, TrainError> {
+    let mut running = Running { found: Ok(vec![]) };
+    module.visit(&mut running);
+    running.found
 }
 
-struct Collect {
-    path: Vec<String>,
-    found: Result<BTreeMap<String, Held>, TrainError>,
+struct Running {
+    found: Result<Vec<Vec<Held>>, TrainError>,
 }
 
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
+impl ModuleVisitor for Running {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.is_require_grad() {
+            return;
+        }
         let Ok(found) = &mut self.found else {
             return;
         };
-        let tensor = param.transform_for_save().val().inner();
-        let shape = tensor.shape().iter().copied().collect();
-        let read: Box<dyn FnOnce() -> _ + Send> = if param.is_require_grad() {
-            Box::new(move || read(tensor))
-        } else {
-            match read(tensor) {
-                Ok(data) => Box::new(move || Ok(data)),
-                Err(error) => {
-                    self.found = Err(error);
-                    return;
-                }
-            }
-        };
-        found.insert(self.path.join("."), Held { shape, read });
+        let values = read(param.val().inner()).and_then(|data| {
+            let values = data.try_into_vec::<f32>();
+            values.map_err(|error| TrainError::Backend(format!("{error:?}")))
+        });
+        match values {
+            Ok(values) => found.push(vec![Held::new(values)]),
+            Err(error) => self.found = Err(error),
+        }
     }
 }
 

@@ -4,33 +4,30 @@
 //! <https://arxiv.org/abs/1412.6980> (with its section 2 reordering, as burn has it); Sutskever et al. 2013 for momentum.
 
 use std::slice;
-use std::sync::Arc;
 
 use bonfire_domain::spec::{OptimizerKind, OptimizerSpec};
 use rayon::prelude::*;
 
+use crate::blocks::{Block, Held, blocks};
 use crate::flat::{CHUNK, is_parallel};
 
-/// One number a value of a parameter, in blocks of [`CHUNK`].
-pub(crate) type Blocks = Vec<Arc<Vec<f32>>>;
-
-/// Cuts a parameter's values into blocks.
-pub(crate) fn blocks(values: Vec<f32>) -> Blocks {
-    let parts = values.chunks(CHUNK);
-    parts.map(|part| Arc::new(part.to_vec())).collect()
-}
-
-/// State of the optimiser for the parameters of a model. A clone shares the state block by block; a step copies the blocks that
-/// somebody else still holds.
-#[derive(Clone, Debug, PartialEq)]
+/// State of the optimiser for the parameters of a model.
+#[derive(Debug)]
 pub(crate) struct Optimizer {
     spec: OptimizerSpec,
     /// Steps taken.
     pub time: u64,
     /// Velocity (sgd with momentum) or first moment of each parameter, in the layout's order; empty where there is none.
-    pub first: Vec<Blocks>,
+    pub first: Vec<Vec<Block>>,
     /// Second moment (adam, adamw) likewise.
-    pub second: Vec<Blocks>,
+    pub second: Vec<Vec<Block>>,
+}
+
+/// The state as it was at a step boundary.
+pub(crate) struct HeldState {
+    pub time: u64,
+    /// What each is called in a saved file, and its blocks for each parameter.
+    pub states: Vec<(&'static str, Vec<Vec<Held>>)>,
 }
 
 /// One step's constants, rounded to f32 where burn rounds them.
@@ -67,7 +64,7 @@ impl Optimizer {
     pub fn new(spec: &OptimizerSpec, lengths: impl Iterator<Item = usize> + Clone) -> Optimizer {
         let zeros = |wanted: bool| {
             let lengths = lengths.clone().filter(|_| wanted);
-            lengths.map(|length| blocks(vec![0.0; length])).collect()
+            lengths.map(|length| blocks(&vec![0.0; length])).collect()
         };
         let (first, second) = match spec.kind {
             OptimizerKind::Sgd => (spec.momentum != 0.0, false),
@@ -87,6 +84,21 @@ impl Optimizer {
             OptimizerKind::Sgd if self.spec.momentum == 0.0 => [None, None],
             OptimizerKind::Sgd => [Some("velocity"), None],
             OptimizerKind::Adam | OptimizerKind::Adamw => [Some("moment_1"), Some("moment_2")],
+        }
+    }
+
+    /// The state as it is now; nothing is copied before it changes.
+    pub fn hold(&self) -> HeldState {
+        let hold = |blocks: &Vec<Block>| blocks.iter().map(Block::hold).collect();
+        let [first, second] = self.names();
+        let states = [(first, &self.first), (second, &self.second)];
+        let named = states.into_iter().filter_map(|(name, state)| {
+            let held = state.iter().map(hold).collect();
+            Some((name?, held))
+        });
+        HeldState {
+            time: self.time,
+            states: named.collect(),
         }
     }
 
@@ -133,8 +145,8 @@ impl Optimizer {
 /// A step under way; every parameter is updated once, in the layout's order.
 pub(crate) struct Update<'a> {
     rule: Rule,
-    first: slice::IterMut<'a, Blocks>,
-    second: slice::IterMut<'a, Blocks>,
+    first: slice::IterMut<'a, Vec<Block>>,
+    second: slice::IterMut<'a, Vec<Block>>,
 }
 
 impl Update<'_> {
@@ -178,19 +190,17 @@ struct Part<'a> {
 }
 
 /// One block of a state, where the rule has one.
-struct State<'a>(Option<&'a mut Arc<Vec<f32>>>);
+struct State<'a>(Option<&'a mut Block>);
 
 impl<'a> State<'a> {
-    /// The block to write to: copied if somebody else holds it, empty where there is none.
+    /// The block to write to, empty where there is none. It is copied, if it has to be, just before it is used.
     fn get(self) -> &'a mut [f32] {
-        self.0
-            .map(|block| Arc::make_mut(block).as_mut_slice())
-            .unwrap_or_default()
+        self.0.map(Block::change).unwrap_or_default()
     }
 }
 
 /// The blocks of a parameter's state, or as many absent ones.
-fn states<'a>(blocks: Option<&'a mut Blocks>, parts: usize) -> impl Iterator<Item = State<'a>> {
+fn states(blocks: Option<&mut Vec<Block>>, parts: usize) -> impl Iterator<Item = State<'_>> {
     let missing = if blocks.is_some() { 0 } else { parts };
     let held = blocks.into_iter().flatten().map(|block| State(Some(block)));
     held.chain(std::iter::repeat_with(|| State(None)).take(missing))

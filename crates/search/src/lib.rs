@@ -42,8 +42,8 @@ pub use sampler::{
     complete_start, is_usable,
 };
 pub use scheduler::{
-    Exploit, Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind,
-    StopReason, Turn, Verdict, explore,
+    Bracket, Exploit, Promotion, RealSetting, RungPlan, Scheduler, SchedulerError, SchedulerKind,
+    StopReason, Turn, Verdict, brackets, explore,
 };
 pub use space::{
     Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError, SpaceProblem, VALUES_MAX,

@@ -29,6 +29,7 @@ use plateau::Plateau;
 use wilcoxon::Wilcoxon;
 
 pub use explore::explore;
+pub use hyperband::{Bracket, brackets};
 pub use kind::{RealSetting, SchedulerError, SchedulerKind};
 pub use stop::StopReason;
 

@@ -4,6 +4,7 @@
 //! log; a run is a pure function of its [`Scenario`], so a failing seed is a test. [`TableFleet`] is quiet and fast: trials look
 //! their results up in a table, to see what a search would have done. Never here: a real clock, a thread, a socket, a file.
 
+mod barrier;
 mod check;
 mod executor;
 mod fleet;
@@ -15,6 +16,7 @@ mod table;
 mod worker;
 mod world;
 
+pub use barrier::{Barrier, Rungs};
 pub use fleet::{
     BestAt, FleetError, FleetProgress, FleetSetting, RETURN_MS, START_MS, SimDocument, TableFleet,
     WORKERS_MAX,

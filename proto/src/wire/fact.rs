@@ -76,26 +76,9 @@ impl TryFrom<pb::NumberedFact> for (u64, Fact) {
     fn try_from(message: pb::NumberedFact) -> Result<(u64, Fact), WireError> {
         let fact = match required("fact", message.fact)? {
             numbered::Fact::Observed(m) => {
-                let (trial, attempt) = speaker("observed.of", m.of)?;
-                let (step, epoch, value) = (m.step, m.epoch, m.value);
+                let of = speaker("observed.of", m.of)?;
                 let metrics = super::metrics("observed.metrics", m.metrics)?;
-                match metrics.is_empty() {
-                    true => Fact::Observed {
-                        trial,
-                        attempt,
-                        step,
-                        epoch,
-                        value,
-                    },
-                    false => Fact::Measured {
-                        trial,
-                        attempt,
-                        step,
-                        epoch,
-                        value,
-                        metrics,
-                    },
-                }
+                Fact::evaluation(of, (m.step, m.epoch), m.value, metrics)
             }
             numbered::Fact::Checkpointed(m) => {
                 let (trial, attempt) = speaker("checkpointed.of", m.of)?;

@@ -69,6 +69,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "bonfire-domain",
             "bonfire-search",
+            "bonfire-data",
             "bonfire-sim",
             "bonfire-proto",
             "bonfire-store",

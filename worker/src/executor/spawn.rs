@@ -42,11 +42,11 @@ impl Launch {
         let mut command = Command::new(&self.program);
         command
             .args(&self.args)
-            // glibc gives freed memory back and faults it in again every step, unless told to keep it; what it gives back all
-            // the same (the largest tensors) comes in huge pages, 512 times fewer faults.
+            // glibc gives freed memory back and faults it in again every step, the largest tensors first, unless told to keep
+            // it; huge pages for what grows.
             .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-            .env("MALLOC_TRIM_THRESHOLD_", "2000000000")
-            .env("MALLOC_MMAP_THRESHOLD_", "33554432")
+            .env("MALLOC_TRIM_THRESHOLD_", "1000000000000")
+            .env("MALLOC_MMAP_MAX_", "0")
             .env("RAYON_NUM_THREADS", self.threads.to_string())
             .envs(self.envs.iter().cloned())
             .stdin(Stdio::piped())

@@ -16,6 +16,28 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Trials that are counted one by one for a plan; more are divided.
 const COUNTED_MAX: u32 = 1 << 20;
 
+/// One bracket of a round of Hyperband.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bracket {
+    /// Where its trials are compared, ascending, in units.
+    pub rungs: Vec<u64>,
+    /// How many begin.
+    pub trials: u64,
+}
+
+/// The brackets of a round (s_max, n and r of Algorithm 1), the one with the most rungs first.
+///
+/// `0 < min <= max`, `eta >= 2`.
+pub fn brackets(min: u64, max: u64, eta: u32) -> Vec<Bracket> {
+    let rungs = targets(min, max, eta);
+    let sizes = sizes(rungs.len(), eta).into_iter().enumerate();
+    let bracket = |(first, trials)| Bracket {
+        rungs: rungs[first..].to_vec(),
+        trials,
+    };
+    sizes.map(bracket).collect()
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Hyperband {
     eta: u32,
@@ -28,14 +50,14 @@ pub(super) struct Hyperband {
 impl Hyperband {
     /// `0 < min <= max`, `eta >= 2`.
     pub(super) fn new(goal: Goal, min: u64, max: u64, eta: u32) -> Hyperband {
-        let targets = targets(min, max, eta);
-        let brackets = (0..targets.len())
-            .map(|first| Asha::with_targets(goal, eta, targets[first..].to_vec()))
-            .collect();
+        let round = brackets(min, max, eta);
         Hyperband {
             eta,
-            brackets,
-            sizes: sizes(targets.len(), eta),
+            sizes: round.iter().map(|bracket| bracket.trials).collect(),
+            brackets: round
+                .into_iter()
+                .map(|bracket| Asha::with_targets(goal, eta, bracket.rungs))
+                .collect(),
         }
     }
 
