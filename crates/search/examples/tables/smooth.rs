@@ -1,0 +1,164 @@
+//! Continuous functions, beside the tables.
+
+use bonfire_search::{
+    Assignment, Condition, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion, Value,
+};
+
+use super::{Task, parameter};
+
+pub fn tasks() -> Vec<Task> {
+    vec![
+        cube("branin", 2, -1.0, branin, 0.397_887),
+        cube("hartmann 6", 6, 0.0, hartmann, -3.322_37),
+        cube("rosenbrock 5", 5, -1.0, rosenbrock, 0.0),
+        cube("ackley 8", 8, -1.0, ackley, 0.0),
+        cube("levy 6", 6, -1.0, levy, 0.0),
+        conditional(),
+    ]
+}
+
+fn real(name: &str, min: f64) -> Parameter {
+    let (max, log) = (1.0, false);
+    parameter(name.into(), Range::Real { min, max, log })
+}
+
+/// The median is that of 2,001 points drawn evenly, the top one in a thousand of those.
+fn task(
+    family: &'static str,
+    space: Space,
+    value: impl Fn(&Assignment) -> f64 + 'static,
+    best: f64,
+) -> Task {
+    let random = Sampler::new(SamplerKind::Random, space.clone(), Goal::Minimize, 99).unwrap();
+    let drawn = (0..20_001).filter_map(|n| match random.suggest(n) {
+        Suggestion::Trial(point) => Some(value(&point)),
+        Suggestion::Exhausted { .. } => None,
+    });
+    let mut values: Vec<f64> = drawn.collect();
+    values.sort_by(f64::total_cmp);
+    let (top, median) = (values[20], values[values.len() / 2]);
+    let value = Box::new(value);
+    Task {
+        family,
+        space,
+        value,
+        best,
+        median,
+        top,
+    }
+}
+
+fn cube(
+    family: &'static str,
+    dimensions: usize,
+    min: f64,
+    value: fn(&[f64]) -> f64,
+    best: f64,
+) -> Task {
+    let parameters = (0..dimensions).map(|i| real(&format!("x{i}"), min));
+    let space = Space::new(parameters.collect()).unwrap();
+    let value = move |point: &Assignment| {
+        let x: Vec<f64> = point.values().filter_map(Value::as_f64).collect();
+        value(&x)
+    };
+    task(family, space, value, best)
+}
+
+/// From the square from -1 to 1.
+fn branin(x: &[f64]) -> f64 {
+    let (x, y) = (7.5 * x[0] + 2.5, 7.5 * x[1] + 7.5);
+    let pi = std::f64::consts::PI;
+    let a = y - 5.1 / (4.0 * pi * pi) * x * x + 5.0 / pi * x - 6.0;
+    a * a + 10.0 * (1.0 - 1.0 / (8.0 * pi)) * libm::cos(x) + 10.0
+}
+
+fn hartmann(x: &[f64]) -> f64 {
+    const A: [[f64; 6]; 4] = [
+        [10.0, 3.0, 17.0, 3.5, 1.7, 8.0],
+        [0.05, 10.0, 17.0, 0.1, 8.0, 14.0],
+        [3.0, 3.5, 1.7, 10.0, 17.0, 8.0],
+        [17.0, 8.0, 0.05, 10.0, 0.1, 14.0],
+    ];
+    const P: [[f64; 6]; 4] = [
+        [0.1312, 0.1696, 0.5569, 0.0124, 0.8283, 0.5886],
+        [0.2329, 0.4135, 0.8307, 0.3736, 0.1004, 0.9991],
+        [0.2348, 0.1451, 0.3522, 0.2883, 0.3047, 0.6650],
+        [0.4047, 0.8828, 0.8732, 0.5743, 0.1091, 0.0381],
+    ];
+    let well = |i: usize| {
+        let off = |j: usize| A[i][j] * (x[j] - P[i][j]) * (x[j] - P[i][j]);
+        [1.0, 1.2, 3.0, 3.2][i] * libm::exp(-(0..6).map(off).sum::<f64>())
+    };
+    -(0..4).map(well).sum::<f64>()
+}
+
+/// In logarithms; from the cube from -1 to 1.
+fn rosenbrock(x: &[f64]) -> f64 {
+    let valley = |pair: &[f64]| {
+        let (a, b) = (2.0 * pair[0], 2.0 * pair[1]);
+        100.0 * (b - a * a) * (b - a * a) + (1.0 - a) * (1.0 - a)
+    };
+    libm::log1p(x.windows(2).map(valley).sum())
+}
+
+/// Off the middle, where many searches begin.
+fn ackley(x: &[f64]) -> f64 {
+    let n = x.len() as f64;
+    let tau = std::f64::consts::TAU;
+    let places = || x.iter().map(|x| 5.0 * (x - 0.23));
+    let far = libm::sqrt(places().map(|x| x * x).sum::<f64>() / n);
+    let waves = places().map(|x| libm::cos(tau * x)).sum::<f64>() / n;
+    20.0 - 20.0 * libm::exp(-0.2 * far) + std::f64::consts::E - libm::exp(waves)
+}
+
+fn levy(x: &[f64]) -> f64 {
+    let w: Vec<f64> = x.iter().map(|x| 1.0 + (10.0 * x - 1.0) / 4.0).collect();
+    let sine = |x: f64| libm::sin(std::f64::consts::PI * x);
+    let middle = |w: &f64| {
+        let wave = sine(*w + 1.0 / std::f64::consts::PI);
+        (w - 1.0) * (w - 1.0) * (1.0 + 10.0 * wave * wave)
+    };
+    let last = w[w.len() - 1];
+    let end = sine(2.0 * last);
+    let first = sine(w[0]);
+    first * first
+        + w[..w.len() - 1].iter().map(middle).sum::<f64>()
+        + (last - 1.0) * (last - 1.0) * (1.0 + end * end)
+}
+
+/// Three branches, each with two parameters of its own, and one parameter of all.
+fn conditional() -> Task {
+    let mut parameters = vec![
+        parameter(
+            "kind".into(),
+            Range::Choice {
+                values: (0..3).map(Value::Int).collect(),
+                ordered: false,
+            },
+        ),
+        real("of all", 0.0),
+    ];
+    for kind in 0..3 {
+        for name in ["x", "y"] {
+            let when = vec![Condition {
+                parameter: "kind".into(),
+                any_of: vec![Value::Int(kind)],
+            }];
+            parameters.push(Parameter {
+                when,
+                ..real(&format!("{name}{kind}"), 0.0)
+            });
+        }
+    }
+    let value = |point: &Assignment| {
+        let at = |name: &str| point[name].as_f64().unwrap();
+        let kind = at("kind");
+        let (x, y) = (at(&format!("x{kind}")), at(&format!("y{kind}")));
+        let off = [0.3, 0.8, 0.6][kind as usize];
+        let steep = [1.0, 4.0, 16.0][kind as usize];
+        let branch = steep * ((x - off) * (x - off) + (y - x * off) * (y - x * off));
+        let common = at("of all") - 0.2 - 0.3 * x;
+        [0.2, 0.1, 0.0][kind as usize] + libm::log1p(branch) + common * common
+    };
+    task("conditional", Space::new(parameters).unwrap(), value, 0.0)
+}
