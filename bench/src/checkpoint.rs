@@ -18,7 +18,7 @@ const WARM_STEPS: u64 = 10;
 
 /// C1: how much longer steps take, in percent, with a checkpoint every ten of them.
 ///
-/// What limits it: copying weights and optimiser out at the boundary, and the processor time of hashing and writing them,
+/// What limits it: copying weights out at the boundary, and the processor time of hashing and writing them,
 /// which on a machine with few cores is taken from training.
 pub fn overhead(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let models = [
@@ -39,7 +39,7 @@ pub fn overhead(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 /// How long the training loop stands still for a checkpoint of 1.2 GB, and what training loses to it until it is synced,
 /// beside the time that torch.save, which is both for PyTorch, takes.
 ///
-/// What limits the first: the next update copies what is not written yet. What limits the second: encoding and writing take
+/// What limits the first: copying the weights, and the next update of moments, which writes to other memory than it reads. What limits the second: encoding and writing take
 /// processor time from the training beside them.
 fn stall(settings: &Settings) -> anyhow::Result<[Row; 2]> {
     const NAMES: [&str; 2] = [

@@ -85,7 +85,12 @@ pub fn quantile(values: &[f64], q: f64) -> f64 {
     let at = q * last as f64;
     let below = at as usize;
     let above = (below + 1).min(last);
-    sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64)
+    let (low, high, share) = (sorted[below], sorted[above], at - below as f64);
+    // Infinite ones have no distance.
+    if share == 0.0 || low == high {
+        return low;
+    }
+    low + (high - low) * share
 }
 
 /// The lower end of the 95 % interval of the median, by order statistics; the least value where there are too few.
@@ -124,6 +129,10 @@ mod tests {
         check(&[3.0, 1.0, 2.0], 0.5, 2.0);
         check(&[4.0, 1.0, 2.0, 3.0], 0.5, 2.5);
         check(&[0.0, 10.0], 0.9, 9.0);
+        let never = f64::INFINITY;
+        check(&[1.0, 2.0, never], 0.5, 2.0);
+        check(&[1.0, never, never], 0.75, never);
+        check(&[1.0, never], 0.5, never);
     }
 
     #[test]

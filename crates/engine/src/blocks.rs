@@ -1,7 +1,7 @@
 //! Values in blocks of [`CHUNK`], of which a snapshot may hold those of an earlier step.
 //!
 //! What holds them reads on while they change: a block that is held when it changes goes on in other memory, which it keeps
-//! from then on. So the first snapshot of a trainer makes it take new memory, and the ones after it none.
+//! from then on. So a block takes memory a second time at most, as long as one snapshot is read before the next is taken.
 
 use std::mem;
 use std::sync::Arc;

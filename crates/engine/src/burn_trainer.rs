@@ -33,7 +33,7 @@ pub(crate) struct BurnTrainer<N> {
     objective: Objective,
     /// For training; `inner()` is for inference.
     device: Device,
-    /// Taken out only while it is updated.
+    /// Taken out only while it is updated or copied.
     net: Option<N>,
     layout: Layout,
     optimizer: Optimizer,
@@ -102,9 +102,9 @@ impl<N: Net> BurnTrainer<N> {
     }
 }
 
-/// A panic in the tensor library while parameters were being updated: nothing to go on with.
+/// A panic in the tensor library while parameters were being updated or copied: nothing to go on with.
 fn lost() -> TrainError {
-    TrainError::Backend("the model was lost in an update that failed".to_owned())
+    TrainError::Backend("the model was lost in an update or a snapshot that failed".to_owned())
 }
 
 fn misfit(rows: usize) -> impl Fn(String) -> TrainError {
@@ -293,6 +293,12 @@ impl<N: Net> Trainer for BurnTrainer<N> {
             blocks::copy(values, &mut into);
             weights.push(into);
         }));
+        if weights.len() != self.layout.trained.len() || running.len() != self.layout.running.len()
+        {
+            return Err(TrainError::Backend(
+                "the model has other tensors than at its start".to_owned(),
+            ));
+        }
         self.copies.clone_from(&weights);
         let (state, layout) = (self.optimizer.hold(), self.layout.clone());
         Ok(Box::new(move |sink| {

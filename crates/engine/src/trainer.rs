@@ -91,8 +91,8 @@ pub trait Trainer: Send {
     /// The metrics of tallies added up over several steps, without the loss; empty for an empty tally.
     fn metrics_of(&self, tally: &[f64]) -> Vec<(MetricName, f64)>;
 
-    /// Weights and optimiser state as they are now, to be encoded later, on any thread, while training goes on. What the
-    /// next steps would overwrite before it was read is copied by them.
+    /// Weights and optimiser state as they are now, to be encoded later, on any thread, while training goes on. Weights are
+    /// copied at once; of the optimiser's state what the next steps would overwrite before it was read is copied by them.
     ///
     /// # Errors
     /// [`TrainError::Backend`] where the device cannot be read, now or when it is encoded.
@@ -174,8 +174,8 @@ pub struct StepReport {
     pub tally: Vec<f64>,
 }
 
-/// Encodes the state of the step boundary it was taken at, piece after piece, each part once and in one go. A tensor is let go as
-/// soon as it is encoded. Errors are the sink's, or the device's as [`std::io::ErrorKind::Other`].
+/// Encodes the state of the step boundary it was taken at, piece after piece, each part once and in one go. What is encoded may
+/// be overwritten at once. Errors are the sink's, or the device's as [`std::io::ErrorKind::Other`].
 pub type Snapshot = Box<dyn FnOnce(&mut dyn Sink) -> io::Result<()> + Send>;
 
 /// Where the bytes of a snapshot go.

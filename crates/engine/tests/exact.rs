@@ -4,7 +4,7 @@
 mod support;
 
 use bonfire_collective::Tree;
-use bonfire_domain::spec::OptimizerKind;
+use bonfire_domain::spec::{ModelSpec, OptimizerKind};
 use bonfire_engine::step::train_step;
 use bonfire_engine::{Saved, SavedError, ShardGradient, StepReport, TrainError, Trainer};
 use safetensors::SafeTensors;
@@ -55,7 +55,12 @@ fn check_resume(toy: &Toy) {
 #[test]
 fn a_snapshot_is_of_its_step_however_late_it_is_read() {
     let _alone = alone();
-    for toy in every_model() {
+    // The last one has layers that threads share.
+    let mut wide = mlp();
+    if let ModelSpec::Mlp { hidden, .. } = &mut wide.spec.model {
+        *hidden = vec![300, 300];
+    }
+    for toy in every_model().into_iter().chain([wide]) {
         for optimizer in [OptimizerKind::Adamw, OptimizerKind::Sgd] {
             let toy = toy.clone().with_optimizer(optimizer, 0.9);
             let mut trainer = toy.build();
@@ -63,12 +68,22 @@ fn a_snapshot_is_of_its_step_however_late_it_is_read() {
             let expected = saved(&mut *trainer);
             let snapshot = trainer.snapshot().unwrap();
             toy.train(&mut *trainer, 3..6, 1);
+            // A second one while nobody has read the first.
+            let expected_later = saved(&mut *trainer);
+            let later = trainer.snapshot().unwrap();
             let read = std::thread::spawn(move || Saved::of(snapshot).unwrap());
             let reports = toy.train(&mut *trainer, 6..12, 1);
             assert!(read.join().unwrap() == expected, "{toy:?}");
+            assert!(Saved::of(later).unwrap() == expected_later, "{toy:?}");
             assert_eq!(reports.len(), 6);
             let straight = straight(&toy, 1);
             assert!(saved(&mut *trainer) == straight.0, "it changed: {toy:?}");
+            // What is held stays when the trainer goes on from elsewhere.
+            let last = trainer.snapshot().unwrap();
+            trainer.load(&expected).unwrap();
+            toy.train(&mut *trainer, 3..6, 1);
+            assert!(saved(&mut *trainer) == expected_later, "{toy:?}");
+            assert!(Saved::of(last).unwrap() == straight.0, "{toy:?}");
         }
     }
 }

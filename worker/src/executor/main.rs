@@ -17,6 +17,7 @@ use nix::unistd::{dup, dup2_stdout, getpgrp};
 
 use super::frame::{Begin, ExecutorEvent, ExecutorOrder, PrepareFailure, PrepareJob};
 use super::inbox::Inbox;
+use super::memory;
 use super::noop;
 use super::outbox::Outbox;
 use super::train;
@@ -123,7 +124,11 @@ impl Executor {
         };
         match trial.spec.model {
             ModelSpec::Noop { x, sleep_ms } => noop::run(&trial, x, sleep_ms),
-            _ => train::run(trial, self.numerics.get_or_init(numerics_class)),
+            _ => {
+                let end = train::run(trial, self.numerics.get_or_init(numerics_class));
+                memory::give_back();
+                end
+            }
         }
     }
 
@@ -136,6 +141,7 @@ impl Executor {
                 detail,
             })
         });
+        memory::give_back();
         self.outbox.send(&ExecutorEvent::Prepared {
             key: job.key,
             manifest,

@@ -43,7 +43,7 @@ impl Launch {
         command
             .args(&self.args)
             // glibc gives freed memory back and faults it in again every step, the largest tensors first, unless told to keep
-            // it; huge pages for what grows.
+            // it; between trials the executor gives it back itself. Huge pages for what grows.
             .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
             .env("MALLOC_TRIM_THRESHOLD_", "1000000000000")
             .env("MALLOC_MMAP_MAX_", "0")
