@@ -39,7 +39,8 @@ pub fn overhead(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 /// How long the training loop stands still for a checkpoint of 1.2 GB, and what training loses to it until it is synced,
 /// beside the time that torch.save, which is both for PyTorch, takes.
 ///
-/// What limits the first: copying the weights, and the next update of moments, which writes to other memory than it reads. What limits the second: encoding and writing take
+/// What limits the first: copying the weights, and the next update of moments, which writes to other memory than it reads.
+/// What limits the second: encoding and writing take
 /// processor time from the training beside them.
 fn stall(settings: &Settings) -> anyhow::Result<[Row; 2]> {
     const NAMES: [&str; 2] = [

@@ -33,8 +33,8 @@ const NEAR: f64 = 0.01;
 /// random suggestions that Hyperband has, and our Hyperband, of as many configurations. Who never comes there counts as
 /// infinitely late, and a pair of which neither does is left out.
 ///
-/// What limits it: curves are made up and cross, so that ASHA, which judges all trials at its first rung, stops good ones there.
-/// Hyperband begins four of its five brackets above it; the last row has the same brackets, and waits for nobody.
+/// Hyperband begins four of its five brackets above ASHA's first rung, so the first two rows compare more than waiting; the last
+/// one has the same brackets, and waits for nobody. Curves are made up and cross, so good trials are stopped early by all.
 ///
 /// # Errors
 /// If a run fails.

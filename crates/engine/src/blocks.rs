@@ -77,7 +77,6 @@ pub(crate) fn copy(values: &[f32], blocks: &mut Vec<Held>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
