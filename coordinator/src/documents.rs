@@ -250,16 +250,12 @@ fn of_state(
     }
 }
 
-/// A dataset by name or unique prefix, with `@` and the first digits of a version for an older one.
+/// A dataset by name, unique prefix or `last`, with `@` and the first digits of a version for an older one.
 fn dataset(cluster: &Cluster, text: &str) -> Result<(String, Digest), DocumentError> {
     let (name, version) = text
         .split_once('@')
         .map_or((text, None), |(n, v)| (n, Some(v)));
-    let name = select::choose(
-        "dataset",
-        name,
-        cluster.datasets().keys().map(String::as_str),
-    )?;
+    let name = select::dataset(cluster, name)?;
     let versions = cluster
         .datasets()
         .get(name)

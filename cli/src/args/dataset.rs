@@ -34,6 +34,6 @@ pub struct AddFiles {
 
 #[derive(Clone, Debug, Args)]
 pub struct Named {
-    /// NAME or NAME@VERSION
+    /// A dataset: its name, a unique prefix, or last; @VERSION for one that is not its newest
     pub dataset: String,
 }

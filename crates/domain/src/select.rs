@@ -79,6 +79,15 @@ pub fn sweep(cluster: &Cluster, text: &str) -> Result<SweepId, SelectError> {
     })
 }
 
+/// A dataset by name, unique prefix or `last` (the one that was added last, unless one is named so).
+pub fn dataset<'a>(cluster: &'a Cluster, text: &str) -> Result<&'a str, SelectError> {
+    let names = cluster.datasets();
+    match cluster.newest_dataset() {
+        Some(newest) if text == "last" && !names.contains_key(text) => Ok(newest),
+        _ => choose("dataset", text, names.keys().map(String::as_str)),
+    }
+}
+
 /// A trial as `SWEEP/NUMBER`; `last` is the newest sweep's newest trial.
 pub fn trial(cluster: &Cluster, text: &str) -> Result<TrialId, SelectError> {
     let missing = |id| match cluster.sweep(id).filter(|sweep| sweep.next == 0) {

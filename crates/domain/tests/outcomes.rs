@@ -296,7 +296,8 @@ fn under_rungs_what_breaks_waits_behind_what_does_not() {
 fn old_snapshots_have_no_metrics() {
     let told = Sweep::new(SEARCH, 1);
     let mut bytes = told.cluster.encode();
-    assert_eq!(bytes.pop(), Some(0), "an empty list ends it");
+    assert_eq!(bytes.pop(), Some(0), "no dataset");
+    assert_eq!(bytes.pop(), Some(0), "no sweep with more");
     bytes[..2].copy_from_slice(&2u16.to_le_bytes());
     assert_eq!(Cluster::decode(&bytes).unwrap(), told.cluster);
 }
@@ -307,8 +308,8 @@ fn old_snapshots_have_metrics_and_no_other_objectives() {
     told.tell((0, None, 0.5, &[("ms", 1.0), ("mb", 1.0)]))
         .unwrap();
     let mut bytes = told.cluster.encode();
-    // The values of the other objectives, the sweeps it learned from, the trials ahead of their turn.
-    assert_eq!(bytes.split_off(bytes.len() - 3), [0, 0, 0]);
+    // The values of the other objectives, the sweeps it learned from, the trials ahead of their turn; the newest dataset.
+    assert_eq!(bytes.split_off(bytes.len() - 4), [0, 0, 0, 0]);
     bytes[..2].copy_from_slice(&3u16.to_le_bytes());
     assert_eq!(Cluster::decode(&bytes).unwrap(), told.cluster);
 }

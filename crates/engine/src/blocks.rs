@@ -1,19 +1,17 @@
-//! Values in blocks of [`CHUNK`], of which a snapshot may hold those of an earlier step.
+//! Values that a snapshot may hold while they change.
 //!
-//! What holds them reads on while they change: a block that is held when it changes goes on in other memory, which it keeps
-//! from then on. So a block takes memory a second time at most, as long as one snapshot is read before the next is taken.
+//! What holds them reads on: values that are held when they change are written to other memory, where they stay from then on. So
+//! they take memory a second time at most, as long as one snapshot is read before the next is taken.
 
 use std::mem;
 use std::sync::Arc;
 
-use rayon::prelude::*;
+use crate::flat::CHUNK;
 
-use crate::flat::{CHUNK, is_parallel};
-
-/// A block as it was when it was held.
+/// Values as they were when they were held.
 pub(crate) type Held = Arc<Vec<f32>>;
 
-/// At most [`CHUNK`] values.
+/// Values that change together.
 #[derive(Debug)]
 pub(crate) struct Block {
     now: Held,
@@ -34,101 +32,142 @@ impl Block {
         Arc::clone(&self.now)
     }
 
-    /// The values, to be changed.
-    pub fn change(&mut self) -> &mut [f32] {
-        if Arc::get_mut(&mut self.now).is_none() {
-            mem::swap(&mut self.now, &mut self.other);
-            set(&mut self.now, &self.other);
-        }
-        // Nobody else holds it, so nothing is copied.
+    /// Whether somebody holds the values as they are now.
+    pub fn is_held(&self) -> bool {
+        Arc::strong_count(&self.now) > 1
+    }
+
+    /// The values, to be changed where they are; of values that are held a copy.
+    pub fn here(&mut self) -> &mut [f32] {
         let values: &mut Vec<f32> = Arc::make_mut(&mut self.now);
         values
     }
-}
 
-/// Puts `values` there, in new memory if somebody holds the old.
-fn set(block: &mut Held, values: &[f32]) {
-    match Arc::get_mut(block) {
-        Some(old) => {
-            old.clear();
-            old.extend_from_slice(values);
+    /// The values as they are, and where the caller writes the new ones, each of them, for they are the values from now on.
+    pub fn elsewhere(&mut self) -> (&[f32], &mut [f32]) {
+        mem::swap(&mut self.now, &mut self.other);
+        let fits = |there: &mut Vec<f32>| there.len() == self.other.len();
+        if !Arc::get_mut(&mut self.now).is_some_and(fits) {
+            self.now = Arc::new(vec![0.0; self.other.len()]);
         }
-        None => *block = Arc::new(values.to_vec()),
+        // Nobody else holds it, so nothing is copied.
+        let there: &mut Vec<f32> = Arc::make_mut(&mut self.now);
+        (&self.other, there)
+    }
+
+    /// The values, to be changed where they are if nobody holds them, else elsewhere.
+    pub fn change(&mut self) -> Change<'_> {
+        if self.is_held() {
+            let (from, to) = self.elsewhere();
+            Change::There { from, to }
+        } else {
+            Change::Here(self.here())
+        }
     }
 }
 
-/// Cuts a parameter's values into blocks.
+/// Values that are about to change.
+#[derive(Debug)]
+pub(crate) enum Change<'a> {
+    Here(&'a mut [f32]),
+    /// Every new value is written to `to`.
+    There {
+        from: &'a [f32],
+        to: &'a mut [f32],
+    },
+}
+
+impl<'a> Change<'a> {
+    pub fn len(&self) -> usize {
+        match self {
+            Change::Here(values) => values.len(),
+            Change::There { from, .. } => from.len(),
+        }
+    }
+
+    /// In parts of [`CHUNK`], the last one of what is left.
+    pub fn parts(self) -> Vec<Change<'a>> {
+        match self {
+            Change::Here(values) => values.chunks_mut(CHUNK).map(Change::Here).collect(),
+            Change::There { from, to } => {
+                let parts = from.chunks(CHUNK).zip(to.chunks_mut(CHUNK));
+                parts.map(|(from, to)| Change::There { from, to }).collect()
+            }
+        }
+    }
+}
+
+/// Cuts a parameter's values into blocks of [`CHUNK`].
 pub(crate) fn blocks(values: &[f32]) -> Vec<Block> {
     let parts = values.chunks(CHUNK);
     parts.map(|part| Block::new(part.to_vec())).collect()
-}
-
-/// Copies `values` into `blocks`, using their memory again where nobody holds it.
-pub(crate) fn copy(values: &[f32], blocks: &mut Vec<Held>) {
-    blocks.resize_with(values.len().div_ceil(CHUNK), Held::default);
-    if is_parallel(values.len()) {
-        let parts = values.par_chunks(CHUNK).zip(blocks.par_iter_mut());
-        parts.for_each(|(part, block)| set(block, part));
-    } else {
-        let parts = values.chunks(CHUNK).zip(blocks);
-        parts.for_each(|(part, block)| set(block, part));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_held_stays_and_memory_is_used_again() {
-        let mut block = Block::new(vec![1.0, 2.0]);
-        block.change()[0] = 3.0;
-        let (first, home) = (block.hold(), block.now.as_ptr());
-        block.change()[1] = 4.0;
-        assert_eq!(
-            (&**first, &**block.hold()),
-            (&[3.0, 2.0][..], &[3.0, 4.0][..])
-        );
-        // A second one while the first is still there.
-        let second = block.hold();
-        block.change()[0] = 5.0;
-        assert_eq!((&**first, &**second), (&[3.0, 2.0][..], &[3.0, 4.0][..]));
-        assert_eq!(**block.hold(), [5.0, 4.0]);
-        drop(first);
-        drop(second);
-        let away = block.now.as_ptr();
-        for n in 0..4 {
-            let held = block.hold();
-            let other = block.other.as_ptr();
-            block.change()[0] = n as f32;
-            assert_eq!(block.now.as_ptr(), other, "turns between two places");
-            assert_ne!(held.as_ptr(), other);
+    /// Adds one to each value.
+    fn count(block: &mut Block) {
+        match block.change() {
+            Change::Here(values) => values.iter_mut().for_each(|value| *value += 1.0),
+            Change::There { from, to } => {
+                to.iter_mut()
+                    .zip(from)
+                    .for_each(|(to, from)| *to = from + 1.0);
+            }
         }
-        assert_ne!(home, away);
     }
 
     #[test]
-    fn a_copy_takes_the_place_of_one_that_nobody_holds() {
-        for length in [0, 1, CHUNK, CHUNK + 1, 5 * CHUNK] {
+    fn what_is_held_stays_and_memory_is_used_again() {
+        let mut block = Block::new(vec![1.0, 2.0]);
+        let home = block.now.as_ptr();
+        count(&mut block);
+        assert_eq!(block.now.as_ptr(), home, "nobody held it");
+        let first = block.hold();
+        count(&mut block);
+        assert_eq!(
+            (&**first, &**block.hold()),
+            (&[2.0, 3.0][..], &[3.0, 4.0][..])
+        );
+        // A second one while the first is still there.
+        let second = block.hold();
+        count(&mut block);
+        assert_eq!((&**first, &**second), (&[2.0, 3.0][..], &[3.0, 4.0][..]));
+        assert_eq!(**block.hold(), [4.0, 5.0]);
+        drop(first);
+        drop(second);
+        for _ in 0..4 {
+            let held = block.hold();
+            let other = block.other.as_ptr();
+            count(&mut block);
+            assert_eq!(block.now.as_ptr(), other, "turns between two places");
+            assert_ne!(held.as_ptr(), other);
+        }
+        assert_eq!(**block.hold(), [8.0, 9.0]);
+    }
+
+    #[test]
+    fn parts_are_the_whole() {
+        for length in [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
             let values: Vec<f32> = (0..length).map(|i| i as f32).collect();
-            let mut copies = Vec::new();
-            copy(&values, &mut copies);
-            let places = |copies: &[Held]| -> Vec<*const f32> {
-                copies.iter().map(|block| block.as_ptr()).collect()
-            };
-            let before = places(&copies);
-            copy(&values, &mut copies);
-            assert_eq!(places(&copies), before);
-            let held = copies.clone();
-            copy(&vec![-1.0; length], &mut copies);
-            assert_eq!(
-                held.iter()
-                    .flat_map(|b| b.iter())
-                    .copied()
-                    .collect::<Vec<_>>(),
-                values
-            );
-            assert!(copies.iter().flat_map(|b| b.iter()).all(|v| *v == -1.0));
+            let mut block = Block::new(values.clone());
+            let held = block.hold();
+            let lengths = |parts: &[Change<'_>]| parts.iter().map(Change::len).sum::<usize>();
+            let parts = block.change().parts();
+            assert_eq!(lengths(&parts), length);
+            for part in parts {
+                match part {
+                    Change::There { from, to } => to.copy_from_slice(from),
+                    Change::Here(_) => panic!("it is held"),
+                }
+            }
+            drop(held);
+            assert_eq!(**block.hold(), values);
+            let parts = block.change().parts();
+            assert_eq!(lengths(&parts), length);
+            assert!(parts.iter().all(|part| matches!(part, Change::Here(_))));
         }
     }
 }

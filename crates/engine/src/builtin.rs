@@ -39,7 +39,7 @@ pub fn build(config: &TrainerConfig<'_>) -> Result<Box<dyn Trainer>, TrainError>
             check_dense(&model).map_err(refuse)?;
             Box::new(BurnTrainer::new(config, objective, device, |d| {
                 model.init(d)
-            }))
+            })?)
         }
         ModelSpec::Mlp {
             hidden,
@@ -59,7 +59,7 @@ pub fn build(config: &TrainerConfig<'_>) -> Result<Box<dyn Trainer>, TrainError>
             check_dropout(*dropout).map_err(refuse)?;
             Box::new(BurnTrainer::new(config, objective, device, |d| {
                 model.init(d)
-            }))
+            })?)
         }
         ModelSpec::Cnn {
             channels,
@@ -83,7 +83,7 @@ pub fn build(config: &TrainerConfig<'_>) -> Result<Box<dyn Trainer>, TrainError>
             check_dropout(*dropout).map_err(refuse)?;
             Box::new(BurnTrainer::new(config, objective, device, |d| {
                 model.init(d)
-            }))
+            })?)
         }
         ModelSpec::Transformer {
             layers,
@@ -107,7 +107,7 @@ pub fn build(config: &TrainerConfig<'_>) -> Result<Box<dyn Trainer>, TrainError>
             check_dropout(*dropout).map_err(refuse)?;
             Box::new(BurnTrainer::new(config, objective, device, |d| {
                 model.init(d)
-            }))
+            })?)
         }
         ModelSpec::Noop { .. } => {
             return Err(refuse("it trains nothing and needs no trainer".to_owned()));

@@ -6,7 +6,7 @@ use bonfire_domain::spec::Spec;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 
-use crate::blocks::{self, Held};
+use crate::blocks::Block;
 use crate::codec::{self, Piece};
 use crate::error::TrainError;
 use crate::flat::{Layout, sum_of_squares};
@@ -33,12 +33,12 @@ pub(crate) struct BurnTrainer<N> {
     objective: Objective,
     /// For training; `inner()` is for inference.
     device: Device,
-    /// Taken out only while it is updated or copied.
+    /// Taken out only while it is updated or loaded.
     net: Option<N>,
     layout: Layout,
+    /// The values of the trained parameters, which the model's tensors read, in the layout's order.
+    weights: Vec<Block>,
     optimizer: Optimizer,
-    /// The trained parameters as the last snapshot had them: memory for the next one.
-    copies: Vec<Vec<Held>>,
     pending: ShardGradient,
 }
 
@@ -56,15 +56,19 @@ fn derive_seed(parts: [u64; 4]) -> u64 {
 
 impl<N: Net> BurnTrainer<N> {
     /// Builds the model under the spec's seed.
+    ///
+    /// # Errors
+    /// [`TrainError::Backend`] where the device does not give the values that were drawn.
     pub fn new(
         config: &TrainerConfig<'_>,
         objective: Objective,
         device: Device,
         init: impl FnOnce(&Device) -> N,
-    ) -> BurnTrainer<N> {
+    ) -> Result<BurnTrainer<N>, TrainError> {
         device.seed(derive_seed([config.spec.train.seed, SEED_INIT, 0, 0]));
         let (net, layout) = module::settle(init(&device));
-        BurnTrainer {
+        let (net, weights) = module::take_trained(net)?;
+        Ok(BurnTrainer {
             spec: config.spec.clone(),
             total_steps: config.total_steps,
             steps_per_epoch: config.steps_per_epoch,
@@ -74,9 +78,9 @@ impl<N: Net> BurnTrainer<N> {
             net: Some(net),
             optimizer: Optimizer::new(&config.spec.optimizer, layout.lengths()),
             layout,
-            copies: Vec::new(),
+            weights,
             pending: ShardGradient::default(),
-        }
+        })
     }
 
     fn net(&self) -> Result<&N, TrainError> {
@@ -102,9 +106,9 @@ impl<N: Net> BurnTrainer<N> {
     }
 }
 
-/// A panic in the tensor library while parameters were being updated or copied: nothing to go on with.
+/// A panic in the tensor library while parameters were being updated or loaded: nothing to go on with.
 fn lost() -> TrainError {
-    TrainError::Backend("the model was lost in an update or a snapshot that failed".to_owned())
+    TrainError::Backend("the model was lost in an update or a load that failed".to_owned())
 }
 
 fn misfit(rows: usize) -> impl Fn(String) -> TrainError {
@@ -211,7 +215,7 @@ impl<N: Net> Trainer for BurnTrainer<N> {
 
         let mut update = self.optimizer.begin(lr);
         let net = self.net.take().ok_or_else(lost)?;
-        let mut net = module::update_trained(net, |range, values| {
+        let mut net = module::update_trained(net, &mut self.weights, |range, values| {
             update.apply(values, &reduced.sum[range], scale);
         });
         if !reduced.statistics.is_empty() {
@@ -285,21 +289,17 @@ impl<N: Net> Trainer for BurnTrainer<N> {
 
     fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
         let running = module::read_running(self.net()?)?;
-        let net = self.net.take().ok_or_else(lost)?;
-        let mut copies = std::mem::take(&mut self.copies).into_iter();
-        let mut weights = Vec::with_capacity(self.layout.trained.len());
-        self.net = Some(module::update_trained(net, |_, values| {
-            let mut into = copies.next().unwrap_or_default();
-            blocks::copy(values, &mut into);
-            weights.push(into);
-        }));
+        let weights: Vec<_> = self
+            .weights
+            .iter()
+            .map(|block| vec![block.hold()])
+            .collect();
         if weights.len() != self.layout.trained.len() || running.len() != self.layout.running.len()
         {
             return Err(TrainError::Backend(
                 "the model has other tensors than at its start".to_owned(),
             ));
         }
-        self.copies.clone_from(&weights);
         let (state, layout) = (self.optimizer.hold(), self.layout.clone());
         Ok(Box::new(move |sink| {
             sink.begin(SavedPart::Weights)?;
@@ -319,7 +319,9 @@ impl<N: Net> Trainer for BurnTrainer<N> {
         let fresh = Optimizer::new(&self.spec.optimizer, self.layout.lengths());
         let optimizer = codec::decode_optimizer(&saved.optimizer, &self.layout, fresh)?;
         let net = self.net.take().ok_or_else(lost)?;
-        self.net = Some(module::replace_floats(net, weights));
+        let (net, weights) = module::take_trained(module::replace_floats(net, weights))?;
+        self.net = Some(net);
+        self.weights = weights;
         self.optimizer = optimizer;
         self.pending = ShardGradient::default();
         Ok(())

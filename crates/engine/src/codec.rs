@@ -10,7 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::blocks::{Held, blocks};
 use crate::error::SavedError;
-use crate::flat::{Entry, Layout};
+use crate::flat::{CHUNK, Entry, Layout};
 use crate::optimizer::{HeldState, Optimizer};
 use crate::trainer::Sink;
 
@@ -37,7 +37,10 @@ impl<'a> Piece<'a> {
     pub fn blocks(name: String, shape: Vec<usize>, blocks: Vec<Held>) -> Piece<'a> {
         let write = move |sink: &mut dyn Sink| {
             let mut blocks = blocks.into_iter();
-            blocks.try_for_each(|block| sink.write(bytemuck::cast_slice(&block)))
+            blocks.try_for_each(|block| {
+                let mut parts = block.chunks(CHUNK);
+                parts.try_for_each(|part| sink.write(bytemuck::cast_slice(part)))
+            })
         };
         Piece {
             name,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::slice;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{AllocationProperty, Bytes, DType, Device, Shape, Tensor, TensorData};
 
-use crate::blocks::Held;
+use crate::blocks::{Block, Change, Held};
 use crate::error::TrainError;
 use crate::flat::{Entry, Layout};
 
@@ -138,41 +139,117 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<TensorData, Trai
         .map_err(|error| TrainError::Backend(format!("{error:?}")))
 }
 
-/// Runs `update` on every trained parameter's values, with its place in the flat vector.
+/// Moves the values of the trained parameters out of their tensors, which read them where they are from now on.
 ///
-/// On the CPU a buffer that nobody else holds moves out of its tensor and back: nothing is copied.
+/// # Errors
+/// [`TrainError::Backend`] where the device does not give them.
+pub(crate) fn take_trained<M: Module>(module: M) -> Result<(M, Vec<Block>), TrainError> {
+    let mut take = Take { taken: Ok(vec![]) };
+    let module = module.map(&mut take);
+    Ok((module, take.taken?))
+}
+
+struct Take {
+    taken: Result<Vec<Block>, TrainError>,
+}
+
+impl ModuleMapper for Take {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (true, Ok(taken)) = (param.is_require_grad(), &mut self.taken) else {
+            return param;
+        };
+        let (id, tensor, mapper) = param.consume();
+        let tensor = tensor.inner();
+        let (device, shape) = (tensor.device(), tensor.shape());
+        let values = read(tensor).and_then(|data| {
+            let values = data.try_into_vec::<f32>();
+            values.map_err(|error| TrainError::Backend(format!("{error:?}")))
+        });
+        let block = match values {
+            Ok(values) => Block::new(values),
+            Err(error) => {
+                self.taken = Err(error);
+                return Param::from_mapped_value(id, Tensor::zeros(shape, &device), mapper);
+            }
+        };
+        let tensor = lend(block.hold(), shape, &device);
+        taken.push(block);
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+/// A tensor with a gradient that reads the values where they are, as long as it is there: on the CPU nothing is copied.
+fn lend<const D: usize>(values: Held, shape: Shape, device: &Device) -> Tensor<D> {
+    struct Lent(Held);
+    impl AsRef<[u8]> for Lent {
+        fn as_ref(&self) -> &[u8] {
+            bytemuck::cast_slice(&self.0)
+        }
+    }
+    let bytes = bytes::Bytes::from_owner(Lent(values));
+    let bytes = Bytes::from_shared(bytes, AllocationProperty::Native);
+    let data = TensorData::from_bytes(bytes, shape, DType::F32);
+    Tensor::from_inner(Tensor::from_data(data, device)).set_require_grad(true)
+}
+
+/// Runs `update` on every trained parameter's values, which are `weights`, with its place in the flat vector.
 pub(crate) fn update_trained<M: Module>(
     module: M,
-    update: impl FnMut(Range<usize>, &mut [f32]),
+    weights: &mut [Block],
+    update: impl FnMut(Range<usize>, Change<'_>),
 ) -> M {
-    module.map(&mut InPlace {
-        trained: true,
+    module.map(&mut UpdateTrained {
+        weights: weights.iter_mut(),
         at: 0,
         update,
     })
 }
 
-/// Runs `update` on every running statistic's values, with its place among the statistics.
-pub(crate) fn update_running<M: Module>(
-    module: M,
-    update: impl FnMut(Range<usize>, &mut [f32]),
-) -> M {
-    module.map(&mut InPlace {
-        trained: false,
-        at: 0,
-        update,
-    })
-}
-
-struct InPlace<F> {
-    trained: bool,
+struct UpdateTrained<'a, F> {
+    weights: slice::IterMut<'a, Block>,
     at: usize,
     update: F,
 }
 
-impl<F: FnMut(Range<usize>, &mut [f32])> ModuleMapper for InPlace<F> {
+impl<F: FnMut(Range<usize>, Change<'_>)> ModuleMapper for UpdateTrained<'_, F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if param.is_require_grad() != self.trained {
+        if !param.is_require_grad() {
+            return param;
+        }
+        let Some(block) = self.weights.next() else {
+            return param;
+        };
+        let (id, tensor, mapper) = param.consume();
+        let tensor = tensor.inner();
+        let (device, shape) = (tensor.device(), tensor.shape());
+        // It holds the values as a snapshot does.
+        drop(tensor);
+        let values = block.change();
+        let end = self.at + values.len();
+        (self.update)(self.at..end, values);
+        self.at = end;
+        Param::from_mapped_value(id, lend(block.hold(), shape, &device), mapper)
+    }
+}
+
+/// Runs `update` on every running statistic's values, with its place among the statistics.
+///
+/// On the CPU a buffer that nobody else holds moves out of its tensor and back: nothing is copied.
+pub(crate) fn update_running<M: Module>(
+    module: M,
+    update: impl FnMut(Range<usize>, &mut [f32]),
+) -> M {
+    module.map(&mut UpdateRunning { at: 0, update })
+}
+
+struct UpdateRunning<F> {
+    at: usize,
+    update: F,
+}
+
+impl<F: FnMut(Range<usize>, &mut [f32])> ModuleMapper for UpdateRunning<F> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if param.is_require_grad() {
             return param;
         }
         let (id, tensor, mapper) = param.consume();
@@ -186,7 +263,7 @@ impl<F: FnMut(Range<usize>, &mut [f32])> ModuleMapper for InPlace<F> {
             self.at = end;
         }
         let tensor = Tensor::from_inner(Tensor::<D>::from_data(data, &device));
-        Param::from_mapped_value(id, tensor.set_require_grad(self.trained), mapper)
+        Param::from_mapped_value(id, tensor.set_require_grad(false), mapper)
     }
 }
 
@@ -251,5 +328,81 @@ impl ModuleMapper for Replace {
         let data = TensorData::from_bytes_vec(bytes, param.lazy_shape(), DType::F32);
         let tensor = Tensor::from_data(data, &param.lazy_device());
         param.transform_for_load(tensor, path_id(&path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Two {
+        wide: Param<Tensor<2>>,
+        short: Param<Tensor<1>>,
+    }
+
+    fn flat(module: &Two) -> Vec<f32> {
+        let wide = read(module.wide.val().inner()).unwrap();
+        let short = read(module.short.val().inner()).unwrap();
+        [wide, short]
+            .into_iter()
+            .flat_map(|data| data.try_into_vec::<f32>().unwrap())
+            .collect()
+    }
+
+    /// Adds one to each value; answers with the flat range of each parameter.
+    fn count(module: Two, weights: &mut [Block]) -> (Two, Vec<Range<usize>>) {
+        let mut ranges = Vec::new();
+        let module = update_trained(module, weights, |range, values| {
+            ranges.push(range);
+            match values {
+                Change::Here(values) => values.iter_mut().for_each(|value| *value += 1.0),
+                Change::There { from, to } => {
+                    to.iter_mut()
+                        .zip(from)
+                        .for_each(|(to, from)| *to = from + 1.0);
+                }
+            }
+        });
+        (module, ranges)
+    }
+
+    #[test]
+    fn tensors_read_the_weights_where_they_are() {
+        let device = Device::flex().autodiff();
+        let random = |shape| Tensor::<2>::random(shape, Distribution::Default, &device);
+        let module = Two {
+            wide: Param::from_tensor(random([3, 4])),
+            short: Param::from_tensor(random([1, 5]).reshape([5])),
+        };
+        let before = flat(&module);
+        let (module, mut weights) = take_trained(module).unwrap();
+        assert_eq!(flat(&module), before);
+        let places = |weights: &[Block]| -> Vec<*const f32> {
+            weights.iter().map(|block| block.hold().as_ptr()).collect()
+        };
+        let home = places(&weights);
+
+        let (module, ranges) = count(module, &mut weights);
+        let once: Vec<f32> = before.iter().map(|value| value + 1.0).collect();
+        assert_eq!(ranges, [0..12, 12..17]);
+        assert_eq!(flat(&module), once);
+        assert_eq!(places(&weights), home, "nobody held them but the tensors");
+        assert!(module.wide.is_require_grad() && module.wide.val().is_require_grad());
+
+        // A snapshot, or a tensor that somebody kept, has what was there.
+        let held = weights[0].hold();
+        let kept = module.short.val();
+        let (module, _) = count(module, &mut weights);
+        let twice: Vec<f32> = once.iter().map(|value| value + 1.0).collect();
+        assert_eq!(flat(&module), twice);
+        assert_eq!(**held, once[..12]);
+        assert_eq!(
+            read(kept.inner()).unwrap().as_slice::<f32>().unwrap(),
+            &once[12..]
+        );
     }
 }

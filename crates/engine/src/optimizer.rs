@@ -8,7 +8,7 @@ use std::slice;
 use bonfire_domain::spec::{OptimizerKind, OptimizerSpec};
 use rayon::prelude::*;
 
-use crate::blocks::{Block, Held, blocks};
+use crate::blocks::{Block, Change, Held, blocks};
 use crate::flat::{CHUNK, is_parallel};
 
 /// State of the optimiser for the parameters of a model.
@@ -153,14 +153,14 @@ impl Update<'_> {
     /// Updates the next parameter.
     ///
     /// - `values`, `gradient`: the parameter's, of equal length; the gradient is multiplied by `scale` as it is read.
-    pub fn apply(&mut self, values: &mut [f32], gradient: &[f32], scale: f32) {
+    pub fn apply(&mut self, values: Change<'_>, gradient: &[f32], scale: f32) {
         debug_assert!(values.len() == gradient.len());
         let rule = self.rule;
         let is_parallel = is_parallel(values.len());
-        let parts = values.len().div_ceil(CHUNK);
-        let first = states(self.first.next(), parts);
-        let second = states(self.second.next(), parts);
-        let parts = values.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK));
+        let values = values.parts();
+        let first = states(self.first.next(), values.len());
+        let second = states(self.second.next(), values.len());
+        let parts = values.into_iter().zip(gradient.chunks(CHUNK));
         let parts = parts.zip(first.zip(second));
         let parts = parts.map(|((values, gradient), (first, second))| Part {
             values,
@@ -168,46 +168,90 @@ impl Update<'_> {
             first,
             second,
         });
-        let update = |part: Part<'_>| {
-            let (first, second) = (part.first.get(), part.second.get());
-            rule.apply(part.values, part.gradient, first, second, scale);
-        };
         if is_parallel {
             let parts: Vec<_> = parts.collect();
-            parts.into_par_iter().for_each(update);
+            parts
+                .into_par_iter()
+                .for_each(|part| part.update(rule, scale));
         } else {
-            parts.for_each(update);
+            parts.for_each(|part| part.update(rule, scale));
         }
     }
 }
 
 /// What one thread updates at a time: at most [`CHUNK`] values.
 struct Part<'a> {
-    values: &'a mut [f32],
+    values: Change<'a>,
     gradient: &'a [f32],
-    first: State<'a>,
-    second: State<'a>,
+    /// Of each state of the optimiser its block, where the rule has one.
+    first: Option<&'a mut Block>,
+    second: Option<&'a mut Block>,
 }
 
-/// One block of a state, where the rule has one.
-struct State<'a>(Option<&'a mut Block>);
-
-impl<'a> State<'a> {
-    /// The block to write to, empty where there is none. It is copied, if it has to be, just before it is used.
-    fn get(self) -> &'a mut [f32] {
-        self.0.map(Block::change).unwrap_or_default()
+impl Part<'_> {
+    /// Each value is read once and written once, where it is or elsewhere: a copy beforehand would cost as much again.
+    fn update(self, rule: Rule, scale: f32) {
+        let Part {
+            values,
+            gradient,
+            first,
+            second,
+        } = self;
+        let is_held = [&first, &second]
+            .into_iter()
+            .flatten()
+            .any(|block| block.is_held());
+        if is_held {
+            let [first, second] = [first, second].map(|block| {
+                let (from, to) = block.map(Block::elsewhere).unwrap_or_default();
+                there(from, to)
+            });
+            match values {
+                Change::Here(values) => rule.apply(here(values), gradient, first, second, scale),
+                Change::There { from, to } => {
+                    rule.apply(there(from, to), gradient, first, second, scale);
+                }
+            }
+        } else {
+            let [first, second] =
+                [first, second].map(|block| here(block.map(Block::here).unwrap_or_default()));
+            match values {
+                Change::Here(values) => rule.apply(here(values), gradient, first, second, scale),
+                Change::There { from, to } => {
+                    rule.apply(there(from, to), gradient, first, second, scale);
+                }
+            }
+        }
     }
 }
 
+/// Values, each with the place of the new one: its own.
+fn here(values: &mut [f32]) -> impl Iterator<Item = (f32, &mut f32)> {
+    values.iter_mut().map(|value| (*value, value))
+}
+
+/// Values, each with the place of the new one in `to`.
+fn there<'a>(from: &'a [f32], to: &'a mut [f32]) -> impl Iterator<Item = (f32, &'a mut f32)> {
+    from.iter().copied().zip(to)
+}
+
 /// The blocks of a parameter's state, or as many absent ones.
-fn states(blocks: Option<&mut Vec<Block>>, parts: usize) -> impl Iterator<Item = State<'_>> {
+fn states(
+    blocks: Option<&mut Vec<Block>>,
+    parts: usize,
+) -> impl Iterator<Item = Option<&mut Block>> {
     let missing = if blocks.is_some() { 0 } else { parts };
-    let held = blocks.into_iter().flatten().map(|block| State(Some(block)));
-    held.chain(std::iter::repeat_with(|| State(None)).take(missing))
+    let there = blocks.into_iter().flatten().map(Some);
+    there.chain(std::iter::repeat_with(|| None).take(missing))
 }
 
 impl Rule {
-    fn apply(self, p: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32], scale: f32) {
+    /// One step of `p` along `g` with the states that the rule has; each comes with the place of its new value.
+    fn apply<'a, P, S>(self, p: P, g: &[f32], first: S, second: S, scale: f32)
+    where
+        P: Iterator<Item = (f32, &'a mut f32)>,
+        S: Iterator<Item = (f32, &'a mut f32)>,
+    {
         match self {
             Rule::Sgd {
                 lr,
@@ -215,9 +259,9 @@ impl Rule {
                 momentum: None,
                 ..
             } => {
-                for (p, g) in p.iter_mut().zip(g) {
-                    let g = decayed(*g * scale, *p, decay);
-                    *p -= g * lr;
+                for ((p, new_p), g) in p.zip(g) {
+                    let g = decayed(*g * scale, p, decay);
+                    *new_p = p - g * lr;
                 }
             }
             Rule::Sgd {
@@ -227,11 +271,12 @@ impl Rule {
                 nesterov,
                 is_first,
             } => {
-                for ((p, g), v) in p.iter_mut().zip(g).zip(first) {
-                    let g = decayed(*g * scale, *p, decay);
-                    *v = if is_first { g } else { g + *v * momentum };
-                    let g = if nesterov { *v * momentum + g } else { *v };
-                    *p -= g * lr;
+                for (((p, new_p), g), (v, new_v)) in p.zip(g).zip(first) {
+                    let g = decayed(*g * scale, p, decay);
+                    let v = if is_first { g } else { g + v * momentum };
+                    let g = if nesterov { v * momentum + g } else { v };
+                    *new_v = v;
+                    *new_p = p - g * lr;
                 }
             }
             Rule::Adam {
@@ -242,11 +287,13 @@ impl Rule {
                 eps,
             } => {
                 let (f1, f2) = (1.0 - b1, 1.0 - b2);
-                for (((p, g), m), v) in p.iter_mut().zip(g).zip(first).zip(second) {
-                    let g = decayed(*g * scale, *p, decay);
-                    *m = *m * b1 + g * f1;
-                    *v = *v * b2 + (g * g) * f2;
-                    *p -= ((*m * factor) / (v.sqrt() + eps)) * lr;
+                for ((((p, new_p), g), (m, new_m)), (v, new_v)) in p.zip(g).zip(first).zip(second) {
+                    let g = decayed(*g * scale, p, decay);
+                    let m = m * b1 + g * f1;
+                    let v = v * b2 + (g * g) * f2;
+                    *new_m = m;
+                    *new_v = v;
+                    *new_p = p - ((m * factor) / (v.sqrt() + eps)) * lr;
                 }
             }
             Rule::Adamw {
@@ -257,11 +304,13 @@ impl Rule {
                 eps,
             } => {
                 let (f1, f2) = (1.0 - b1, 1.0 - b2);
-                for (((p, g), m), v) in p.iter_mut().zip(g).zip(first).zip(second) {
+                for ((((p, new_p), g), (m, new_m)), (v, new_v)) in p.zip(g).zip(first).zip(second) {
                     let g = *g * scale;
-                    *m = *m * b1 + g * f1;
-                    *v = *v * b2 + (g * g) * f2;
-                    *p = *p * keep - ((*m / c1) / ((*v / c2).sqrt() + eps)) * lr;
+                    let m = m * b1 + g * f1;
+                    let v = v * b2 + (g * g) * f2;
+                    *new_m = m;
+                    *new_v = v;
+                    *new_p = p * keep - ((m / c1) / ((v / c2).sqrt() + eps)) * lr;
                 }
             }
         }
@@ -332,13 +381,14 @@ mod tests {
         }
     }
 
-    /// Twelve steps of burn's optimiser and of ours on the same gradients end in the same bits.
+    /// Twelve steps of burn's optimiser and of ours on the same gradients end in the same bits, whatever is held meanwhile.
     #[track_caller]
     fn check(spec: OptimizerSpec, length: usize) {
         let wave = |seed: usize, i: usize| ((seed * 7919 + i * 31) as f32 * 0.013).sin();
-        let mut ours: Vec<f32> = (0..length).map(|i| wave(0, i)).collect();
+        let values: Vec<f32> = (0..length).map(|i| wave(0, i)).collect();
+        let mut ours = Block::new(values.clone());
         let device = Device::flex().autodiff();
-        let data = TensorData::new(ours.clone(), [length]);
+        let data = TensorData::new(values, [length]);
         let mut theirs = One {
             values: Param::from_data(data, &device),
         };
@@ -351,10 +401,14 @@ mod tests {
             let tensor = Tensor::<1>::from_data(data, &device.clone().inner());
             grads.register(theirs.values.id, tensor);
             theirs = burn.step(lr, theirs, grads);
-            own.begin(lr).apply(&mut ours, &gradient, 1.0);
+            // Held are nothing, values, states, both.
+            let _values = (step & 1 == 1).then(|| ours.hold());
+            let _states = (step & 2 == 2).then(|| own.hold());
+            own.begin(lr).apply(ours.change(), &gradient, 1.0);
         }
         let theirs = theirs.values.val().into_data();
         let theirs = theirs.as_slice::<f32>().unwrap();
+        let ours = ours.hold();
         let differ = ours
             .iter()
             .zip(theirs)

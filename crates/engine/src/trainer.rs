@@ -91,8 +91,8 @@ pub trait Trainer: Send {
     /// The metrics of tallies added up over several steps, without the loss; empty for an empty tally.
     fn metrics_of(&self, tally: &[f64]) -> Vec<(MetricName, f64)>;
 
-    /// Weights and optimiser state as they are now, to be encoded later, on any thread, while training goes on. Weights are
-    /// copied at once; of the optimiser's state what the next steps would overwrite before it was read is copied by them.
+    /// Weights and optimiser state as they are now, to be encoded later, on any thread, while training goes on. Nothing is copied:
+    /// what has not been read when the next steps change it is left where it is, and they write elsewhere.
     ///
     /// # Errors
     /// [`TrainError::Backend`] where the device cannot be read, now or when it is encoded.

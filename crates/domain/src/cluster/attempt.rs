@@ -117,11 +117,23 @@ impl Cluster {
                 died = matches!(failure, Failure::Crashed { .. });
                 if let Failure::DamagedCheckpoint { step } = failure {
                     let step = *step;
-                    trial.reason = Some(format!("checkpoint at step {step} is damaged: {detail}"));
-                    trial.lost += 1;
                     let gone = take_checkpoint(trial, step);
+                    // A fork that began from nothing would be another trial than the one that was asked for.
+                    let is_lost = trial.parent.is_some() && trial.checkpoints.is_empty();
+                    let last = if is_lost {
+                        ", and a fork has none before it"
+                    } else {
+                        ""
+                    };
+                    trial.reason = Some(format!(
+                        "checkpoint at step {step} is damaged{last}: {detail}"
+                    ));
+                    trial.lost += 1;
                     self.release_checkpoints(gone);
-                    self.after_failure(id, retry, true)
+                    match is_lost {
+                        true => TrialState::Failed,
+                        false => self.after_failure(id, retry, true),
+                    }
                 } else if failure.fault().retry == Retry::Never {
                     trial.reason = Some(end.to_string());
                     TrialState::Failed

@@ -119,6 +119,7 @@ impl Cluster {
             versions.retain(|v| *v != version);
             versions.push(version);
         }
+        self.newest_dataset = Some(name.clone());
         Ok(vec![Effect::DatasetAdded {
             name,
             version,

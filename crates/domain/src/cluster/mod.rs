@@ -68,6 +68,9 @@ pub struct Cluster {
     artifacts: BTreeMap<TrialId, BTreeMap<String, Artifact>>,
     /// What a version was read from under a name, where its manifest, which came with another name first, says otherwise.
     sources: BTreeMap<(String, Digest), String>,
+    /// The dataset that was added last; a snapshot has it at its end, one before format 5 not at all.
+    #[serde(skip)]
+    newest_dataset: Option<String>,
 }
 
 /// The outcome of one command: what changed, or why nothing did.
@@ -269,6 +272,11 @@ impl Cluster {
     /// Dataset names with their versions, oldest first.
     pub fn datasets(&self) -> &BTreeMap<String, Vec<Digest>> {
         &self.datasets
+    }
+
+    /// The dataset that was added last, in its newest version or in the one it had.
+    pub fn newest_dataset(&self) -> Option<&str> {
+        self.newest_dataset.as_deref()
     }
 
     /// The manifest of prepared data as it was recorded.

@@ -8,7 +8,9 @@ use super::{Cluster, Measured, Source, Sweep};
 use crate::id::SweepId;
 
 /// The format number written now.
-const SNAPSHOT_FORMAT: u16 = 4;
+const SNAPSHOT_FORMAT: u16 = 5;
+/// Ends before the dataset that was added last.
+const WITHOUT_NEWEST: u16 = 4;
 /// Ends before what sweeps took over from others, the values of objectives after the first, and trials ahead of their turn.
 const WITHOUT_SOURCES: u16 = 3;
 /// Ends before what is known of trials' metrics.
@@ -50,9 +52,10 @@ impl Cluster {
         let beside = self.sweeps().filter(has);
         let beside = beside.map(|s| (s.id, &s.measured, &s.sources[..], &s.early));
         let beside: Vec<_> = beside.collect();
-        if let (Ok(body), Ok(beside)) = (postcard::to_stdvec(self), postcard::to_stdvec(&beside)) {
+        let end = (beside, &self.newest_dataset);
+        if let (Ok(body), Ok(end)) = (postcard::to_stdvec(self), postcard::to_stdvec(&end)) {
             bytes.extend_from_slice(&body);
-            bytes.extend_from_slice(&beside);
+            bytes.extend_from_slice(&end);
         }
         bytes
     }
@@ -67,7 +70,7 @@ impl Cluster {
         };
         let format = u16::from_le_bytes(*format);
         let body = match format {
-            SNAPSHOT_FORMAT | WITHOUT_SOURCES => Cow::Borrowed(body),
+            SNAPSHOT_FORMAT | WITHOUT_NEWEST | WITHOUT_SOURCES => Cow::Borrowed(body),
             WITHOUT_MEASURES => Cow::Owned([body, &NOTHING].concat()),
             WITHOUT_ORIGINS => Cow::Owned([body, &NONE, &NOTHING].concat()),
             found => return Err(SnapshotError::Format { found }),
@@ -78,6 +81,11 @@ impl Cluster {
             WITHOUT_SOURCES => {
                 let old: Vec<OldBeside> = postcard::from_bytes(rest).map_err(damaged)?;
                 old.into_iter().map(upgraded).collect()
+            }
+            SNAPSHOT_FORMAT => {
+                let (beside, newest) = postcard::from_bytes(rest).map_err(damaged)?;
+                cluster.newest_dataset = newest;
+                beside
             }
             _ => postcard::from_bytes(rest).map_err(damaged)?,
         };

@@ -73,6 +73,7 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::id::{LogIndex, WallMs};
+    use crate::select;
 
     /// Registers the same rows under names and from sources, in order.
     fn fleet(added: &[(&str, &str)]) -> Cluster {
@@ -125,12 +126,37 @@ mod tests {
 
     #[test]
     fn snapshots_from_before_there_were_sources_are_read() {
-        let cluster = fleet(&[("a", "a.csv")]);
-        let mut bytes = cluster.encode();
-        for what in ["source of its own", "artifact", "origin"] {
-            assert_eq!(bytes.pop(), Some(0), "no {what}");
-        }
-        bytes[..2].copy_from_slice(&1_u16.to_le_bytes());
-        assert_eq!(Cluster::decode(&bytes).unwrap(), cluster);
+        let mut bytes = fleet(&[("a", "a.csv")]).encode();
+        assert_eq!(bytes.split_off(bytes.len() - 3), [1, 1, b'a'], "the newest");
+        let mut old = |format: u16| {
+            bytes[..2].copy_from_slice(&format.to_le_bytes());
+            let cluster = Cluster::decode(&bytes).unwrap();
+            for what in ["sweep", "source of its own", "artifact", "origin"] {
+                if format == 4 {
+                    assert_eq!(bytes.pop(), Some(0), "no {what}");
+                }
+            }
+            cluster
+        };
+        let cluster = old(4);
+        assert_eq!(old(1), cluster);
+        assert_eq!(dataset(&cluster, "a", None).unwrap().source, "a.csv");
+        assert_eq!(cluster.newest_dataset(), None);
+    }
+
+    #[test]
+    fn the_last_one_is_the_one_that_was_added_last() {
+        let check = |added: &[(&str, &str)], expected: Result<&str, &str>| {
+            let restored = Cluster::decode(&fleet(added).encode()).unwrap();
+            let found = select::dataset(&restored, "last").map_err(|error| error.to_string());
+            assert_eq!(found, expected.map_err(str::to_owned), "{added:?}");
+        };
+        check(&[], Err("no dataset is named last"));
+        check(&[("b", "b.csv"), ("a", "a.csv")], Ok("a"));
+        // The same rows again are added again.
+        check(&[("b", "b.csv"), ("a", "a.csv"), ("b", "b.csv")], Ok("b"));
+        // A name is a name.
+        check(&[("last", "b.csv"), ("a", "a.csv")], Ok("last"));
+        check(&[("last-year", "b.csv"), ("a", "a.csv")], Ok("a"));
     }
 }

@@ -76,6 +76,32 @@ fn the_worst_gives_its_place_to_a_fork_of_the_best() {
 }
 
 #[test]
+fn a_fork_does_not_begin_from_nothing() {
+    let mut story = started(2, PLAIN);
+    train(&mut story, 0, 1.3);
+    train(&mut story, 1, 1.1);
+    train(&mut story, 2, 1.2);
+    let fork = (3..6).find(|number| {
+        sweep(&story)
+            .trial(*number)
+            .is_some_and(|t| t.parent.is_some())
+    });
+    let fork = fork.unwrap();
+    let step = story.cluster.trial(id(fork)).unwrap().parent.unwrap().1;
+    let end = AttemptEnd::Failed {
+        failure: Failure::DamagedCheckpoint { step },
+        detail: "chunk 0 is gone".to_owned(),
+    };
+    story.end(1, fork, end);
+    let ended = sweep(&story).trial(fork).unwrap();
+    assert_eq!(ended.state, TrialState::Failed);
+    assert_eq!(
+        ended.reason.as_deref(),
+        Some("checkpoint at step 3 is damaged, and a fork has none before it: chunk 0 is gone")
+    );
+}
+
+#[test]
 fn a_fork_that_would_break_a_requirement_is_not_made() {
     // Whatever is perturbed leaves the band, and hardly any point that is drawn anew is in it.
     let mut story = started(
