@@ -85,10 +85,11 @@ pub async fn tell(global: &Global, args: &Tell) -> Outcome {
         json::print(output, &document);
         return Ok(Exit::Done);
     }
-    let before = if document.repeated {
-        "was told so before and "
-    } else {
-        ""
+    let before = match (document.repeated, document.kept) {
+        (true, true) => "was told so before and ",
+        (true, false) => "was told otherwise before, which stands, and ",
+        (false, true) => "",
+        (false, false) => "was stopped before, so this is not kept: it ",
     };
     let next = match (args.at, document.proceed) {
         (Some(_), true) => ": go on",

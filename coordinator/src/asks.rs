@@ -58,11 +58,14 @@ pub(crate) async fn tell(context: &Context, asked: Tell) -> Result<TellDocument,
     let effects = context.app.ask(command).await?;
     let outcome = effects.iter().find_map(|e| match e {
         Effect::Told {
-            repeated, proceed, ..
-        } => Some((*repeated, *proceed)),
+            repeated,
+            proceed,
+            kept,
+            ..
+        } => Some((*repeated, *proceed, *kept)),
         _ => None,
     });
-    let (repeated, proceed) = outcome.unwrap_or_default();
+    let (repeated, proceed, kept) = outcome.unwrap_or_default();
     let shown = context.app.read(move |view| {
         let sweep = view.cluster.sweep(id.sweep)?;
         let state = sweep.trial(id.number)?.state;
@@ -76,6 +79,7 @@ pub(crate) async fn tell(context: &Context, asked: Tell) -> Result<TellDocument,
         attempt: attempt.0,
         state,
         repeated,
+        kept,
         proceed,
     })
 }

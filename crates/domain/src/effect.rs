@@ -98,11 +98,13 @@ pub enum Effect {
         trial: TrialId,
         attempt: Attempt,
     },
-    /// What was told is recorded, or was before (`repeated`). `proceed`: the asker should go on with the trial.
+    /// What was told is recorded, or was before (`repeated`). `proceed`: the asker should go on with the trial. `kept`: what was
+    /// told is what the trial has; false where another value stands there, or where the trial was stopped before.
     Told {
         trial: TrialId,
         repeated: bool,
         proceed: bool,
+        kept: bool,
     },
 }
 

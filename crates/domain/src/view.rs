@@ -217,8 +217,10 @@ pub struct TellDocument {
     pub attempt: u32,
     /// Of the trial, after what was told.
     pub state: String,
-    /// Whether the same was told before; then nothing changed.
+    /// Whether it was told before; then nothing changed.
     pub repeated: bool,
+    /// Whether the trial has what was told: not where another value stands there, or where it was stopped before.
+    pub kept: bool,
     /// Whether to go on with the trial: false once it has ended or waits at a rung.
     #[serde(rename = "continue")]
     pub proceed: bool,

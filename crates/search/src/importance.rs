@@ -10,6 +10,7 @@
 //! <https://proceedings.mlr.press/v32/hutter14.html>, Algorithms 1 and 2; halves of interactions as in Owen 2014, Sobol'
 //! indices and Shapley value, <https://doi.org/10.1137/130936233>, where there are none of three.
 
+mod evenly;
 mod forest;
 mod variance;
 
@@ -24,8 +25,8 @@ pub const IMPORTANCE_TRIALS_MIN: usize = 16;
 const TRIALS_MAX: usize = 2_000;
 /// Parameters of which pairs are looked at: those that trees gain most by.
 const PAIRED_MAX: usize = 16;
-/// A value that is worse than the median by more than this many times as much as the best is better counts as
-/// one at that distance: how bad the bad are is not what a search is about.
+/// A value that is worse than that of the space's middle point by more than this many times as much as the best is better counts
+/// as one at that distance: how bad the bad are is not what a search is about.
 const WORSE_MAX: f64 = 5.0;
 
 /// How much a parameter matters.
@@ -98,26 +99,29 @@ pub fn importance(
     }
     let count = found.min(TRIALS_MAX);
     let known: Vec<_> = (0..count).map(|i| known[i * found / count]).collect();
-    let losses = scaled(known.iter().map(|(_, loss)| *loss).collect());
-    let Some(losses) = losses else {
-        return Err(ImportanceError::Constant { trials: found });
-    };
     let sides: Vec<Side> = space.parameters().iter().map(|p| side(&p.range)).collect();
     let rows: Vec<Vec<Option<f64>>> = known.iter().map(|(point, _)| row(space, point)).collect();
-    let forest = Forest::grow(&sides, &rows, &losses);
+    let losses: Vec<f64> = known.iter().map(|(_, loss)| *loss).collect();
+    let evenly = evenly::nearest(&sides, &rows);
+    let Some(losses) = scaled(losses, &evenly) else {
+        return Err(ImportanceError::Constant { trials: found });
+    };
+    let forest = Forest::grow(&sides, &rows, &losses, &evenly);
     shares(space, &forest).ok_or(ImportanceError::Unexplained { trials: found })
 }
 
-/// Losses with those far above the median drawn in, from 0 to 1; `None` if they are all the same.
-fn scaled(mut losses: Vec<f64>) -> Option<Vec<f64>> {
+/// Losses with those far above the middle one drawn in, from 0 to 1; `None` if they are all the same. `evenly`: trials that
+/// stand for the space, as a search that has found something has most of its trials there, and their middle is near the best.
+fn scaled(mut losses: Vec<f64>, evenly: &[usize]) -> Option<Vec<f64>> {
     let largest = losses.iter().fold(0.0, |a, b| f64::max(a, b.abs()));
     if largest > 0.0 {
         losses.iter_mut().for_each(|loss| *loss /= largest); // so that no difference is infinite
     }
-    let mut sorted = losses.clone();
+    let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    let worst = losses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sorted: Vec<f64> = evenly.iter().map(|i| losses[*i]).collect();
     sorted.sort_by(f64::total_cmp);
-    let (best, median) = (sorted[0], sorted[sorted.len() / 2]);
-    let worst = sorted[sorted.len() - 1];
+    let median = sorted.get(sorted.len() / 2).copied().unwrap_or(worst);
     let limit = if median > best {
         worst.min(median + WORSE_MAX * (median - best))
     } else {

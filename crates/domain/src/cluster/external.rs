@@ -113,16 +113,22 @@ impl Cluster {
         {
             return Err(Refusal::NotFinite);
         }
-        let answer = |repeated, proceed| Effect::Told {
+        let answer = |repeated, proceed, kept| Effect::Told {
             trial: id,
             repeated,
             proceed,
+            kept,
         };
-        if let Some(proceed) = repeats(&trial, &told) {
-            return Ok(vec![answer(true, proceed)]);
+        let top = sweep.scheduler.rungs().last().copied();
+        let same_metrics = sweep.has_metrics(id.number, &metrics);
+        if let Some((proceed, kept)) = repeats(&trial, &told, same_metrics, top) {
+            return Ok(vec![answer(true, proceed, kept)]);
         }
         if trial.state == TrialState::Running && !matches!(told, Told::Failed { .. }) {
-            let ends = matches!(told, Told::Value { .. });
+            let ends = match told {
+                Told::Intermediate { at, .. } => top.is_some_and(|top| at >= top),
+                _ => true,
+            };
             sweep.check_metrics(id.number, &metrics, ends)?;
         }
         let stopped = matches!(
@@ -177,7 +183,7 @@ impl Cluster {
                 if let Some(value) = counts {
                     effects.extend(self.stop_if_reached(id, value, at));
                 }
-                effects.push(answer(false, false));
+                effects.push(answer(false, false, true));
                 Ok(effects)
             }
             (Told::Failed { reason }, TrialState::Running) => {
@@ -190,7 +196,7 @@ impl Cluster {
                 trial.reason = Some(end.to_string());
                 trial.end_record(at, end);
                 let mut effects = self.settle(index, id, TrialState::Failed, at);
-                effects.push(answer(false, false));
+                effects.push(answer(false, false, true));
                 Ok(effects)
             }
             (Told::Intermediate { at: unit, value }, TrialState::Running) => {
@@ -200,7 +206,8 @@ impl Cluster {
                 }
                 self.tell_intermediate(index, id, (unit, value), &metrics, at)
             }
-            (Told::Intermediate { .. }, _) if stopped => Ok(vec![answer(false, false)]),
+            // Its asker could not know. A value that comes after the decision is not part of what was decided.
+            (Told::Intermediate { .. }, _) if stopped => Ok(vec![answer(false, false, false)]),
             (_, state) => Err(not_from(state.name(), "take what was told")),
         }
     }
@@ -222,7 +229,14 @@ impl Cluster {
         // One that a user resumed from a rung goes on to the end.
         let (until, budget) = (sweep.live_mut(id.number)?.until, sweep.spec.budget());
         let rests = until < budget && unit >= until;
+        let top = sweep.scheduler.rungs().last().copied();
         let next = match verdict {
+            // There is no further rung: it is done, as a trial of the fleet would be.
+            Verdict::Continue if top.is_some_and(|top| unit >= top) => {
+                let trial = sweep.live_mut(id.number)?;
+                trial.end_record(at, AttemptEnd::Reached);
+                Some(TrialState::Completed)
+            }
             Verdict::Continue => None,
             // At a rung: on at once if it is among the best there now, else given out again when it is.
             Verdict::Pause if !rests => None,
@@ -262,6 +276,7 @@ impl Cluster {
             trial: id,
             repeated: false,
             proceed,
+            kept: true,
         });
         Ok(effects)
     }
@@ -351,24 +366,34 @@ struct Taken {
     counts: Option<f64>,
 }
 
-/// Whether the same was told before, and then whether the asker should go on. Of an intermediate value the first one
-/// counts, whatever a later attempt finds there.
-fn repeats(trial: &Trial, told: &Told) -> Option<bool> {
+/// Whether it was told before, and then whether the asker should go on and whether the same was told. While a trial is open,
+/// the first value told at a unit counts, whatever a later attempt finds there; of one that its asker has ended only the same
+/// is told again. The value at `top`, the scheduler's last rung, ended it: another one told as its end changes nothing.
+fn repeats(
+    trial: &Trial,
+    told: &Told,
+    same_metrics: bool,
+    top: Option<u64>,
+) -> Option<(bool, bool)> {
+    let same = |value: f64, other: f64| value.to_bits() == other.to_bits();
     match told {
-        Told::Intermediate { at, .. } => {
-            let known = trial.observations.iter().any(|o| o.step == *at);
-            known.then_some(trial.state == TrialState::Running)
+        Told::Intermediate { at, value } => {
+            let known = trial.observations.iter().find(|o| o.step == *at)?;
+            let kept = same(known.value, *value) && same_metrics;
+            let ended = trial.state == TrialState::Completed && trial.reason.is_none();
+            (kept || !ended).then_some((trial.state == TrialState::Running, kept))
         }
         Told::Value { value } => {
             let last = trial.observations.last()?;
-            let same = last.value.to_bits() == value.to_bits();
-            (trial.state == TrialState::Completed && same).then_some(false)
+            let kept = same(last.value, *value) && same_metrics;
+            let at_top = top.is_some_and(|top| last.step >= top);
+            (trial.state == TrialState::Completed && (kept || at_top)).then_some((false, kept))
         }
         Told::Failed { .. } => {
             let (_, end) = trial.history.last()?.ended.as_ref()?;
             let told = |failure: &Failure| *failure == Failure::Told;
             let by_asker = matches!(end, AttemptEnd::Failed { failure, .. } if told(failure));
-            (trial.state == TrialState::Failed && by_asker).then_some(false)
+            (trial.state == TrialState::Failed && by_asker).then_some((false, true))
         }
     }
 }

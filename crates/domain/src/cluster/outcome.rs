@@ -266,6 +266,16 @@ impl Sweep {
         }
     }
 
+    /// Whether a trial has each of these metrics with that value.
+    pub(super) fn has_metrics(&self, number: u32, metrics: &Metrics) -> bool {
+        let known = self.measured.get(&number).map(|measured| &measured.metrics);
+        let has = |(name, value): (&String, &f64)| {
+            let known = known.and_then(|known| known.get(name));
+            known.is_some_and(|known| known.to_bits() == value.to_bits())
+        };
+        metrics.iter().all(has)
+    }
+
     /// What is known of a trial's metrics, where something is required of them.
     pub fn measured(&self, number: u32) -> Option<&Measured> {
         self.measured.get(&number)

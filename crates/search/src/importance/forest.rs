@@ -69,8 +69,14 @@ enum Cut {
 }
 
 impl Forest {
-    /// `rows`: a place for each parameter, `None` where it is not active. At least one row.
-    pub(super) fn grow(sides: &[Side], rows: &[Vec<Option<f64>>], losses: &[f64]) -> Forest {
+    /// `rows`: a place for each parameter, `None` where it is not active. At least one row. `evenly`: rows that stand for the
+    /// whole space, of which each tree takes every second one.
+    pub(super) fn grow(
+        sides: &[Side],
+        rows: &[Vec<Option<f64>>],
+        losses: &[f64],
+        evenly: &[usize],
+    ) -> Forest {
         let mut forest = Forest {
             sides: sides.to_vec(),
             leaves: Vec::new(),
@@ -80,7 +86,8 @@ impl Forest {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&tree.to_le_bytes());
             key[16..].copy_from_slice(b"bonfire:anova:01");
-            let sample = Sample::draw(sides, rows, losses, &mut ChaCha8Rng::from_seed(key));
+            let stream = &mut ChaCha8Rng::from_seed(key);
+            let sample = Sample::draw(sides, rows, losses, evenly, stream);
             let all = (0..losses.len()).collect();
             forest.part(&sample, all, vec![None; sides.len()], 0);
         }
@@ -121,22 +128,30 @@ impl Forest {
     }
 }
 
+/// Drawn evenly among the first `count` numbers.
+fn below(count: usize, stream: &mut ChaCha8Rng) -> usize {
+    ((u128::from(stream.next_u64()) * count as u128) >> 64) as usize
+}
+
 impl<'a> Sample<'a> {
     /// As many trials as there are, drawn with repetition.
     fn draw(
         sides: &'a [Side],
         rows: &[Vec<Option<f64>>],
         losses: &[f64],
+        evenly: &[usize],
         stream: &mut ChaCha8Rng,
     ) -> Sample<'a> {
-        let count = rows.len() as u128;
         let mut sample = Sample {
             sides,
             places: Vec::with_capacity(rows.len()),
             losses: Vec::with_capacity(rows.len()),
         };
-        for _ in rows {
-            let drawn = ((u128::from(stream.next_u64()) * count) >> 64) as usize;
+        for turn in 0..rows.len() {
+            let drawn = match turn % 2 == 0 && !evenly.is_empty() {
+                true => evenly[below(evenly.len(), stream)],
+                false => below(rows.len(), stream),
+            };
             let row = rows[drawn].iter().zip(sides);
             let places = row.map(|(place, side)| {
                 place.unwrap_or_else(|| {

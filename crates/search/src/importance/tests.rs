@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::{Condition, Parameter, Sampler, SamplerKind, Suggestion, Value};
+use crate::{Condition, Ending, Event, Parameter, Sampler, SamplerKind, Suggestion, Value};
 
 fn parameter(name: &str, range: Range) -> Parameter {
     Parameter {
@@ -170,6 +170,72 @@ fn how_bad_the_bad_are_is_left_out() {
     let found = check(vec![real("a"), real("c")], 300, value, &[], 0.0);
     let own = |name| found.parameters.iter().find(|p| p.parameter == name);
     assert!(own("a").unwrap().importance > 0.3, "{found:?}");
+}
+
+/// As many trials as a sampler makes one after the other, with their values.
+fn searched(
+    space: &Space,
+    kind: SamplerKind,
+    seed: u64,
+    count: u32,
+    value: impl Fn(&Assignment) -> f64,
+) -> Vec<(Assignment, f64)> {
+    let mut sampler = Sampler::new(kind, space.clone(), Goal::Minimize, seed).unwrap();
+    let mut told = Vec::new();
+    for number in 0..count {
+        let Suggestion::Trial(point) = sampler.suggest(number) else {
+            panic!("a real space has no end");
+        };
+        let seen = value(&point);
+        for event in [
+            Event::Created {
+                number,
+                parameters: point.clone(),
+            },
+            Event::Observed {
+                number,
+                at: 1,
+                value: seen,
+            },
+            Event::Ended {
+                number,
+                ending: Ending::Completed,
+            },
+        ] {
+            sampler.observe(&event);
+        }
+        told.push((point, seen));
+    }
+    told
+}
+
+/// A search has most of its trials where values are good, but importance is that of the whole space.
+#[test]
+fn a_search_that_found_something_tells_of_the_whole_space() {
+    // Two terms with a variance of 1 each. TPE looks at the ends of `x` in its first ten trials alone, too few for the bowl.
+    let bowl = |p: &Assignment| {
+        let x = number(p, "x") - 0.5;
+        13.4 * x * x + 3.46 * number(p, "y")
+    };
+    let sum = |p: &Assignment| 3.46 * number(p, "x") + 3.46 * number(p, "y");
+    let space = Space::new(vec![real("x"), real("y"), real("z")]).unwrap();
+    for seed in 1..=2 {
+        for told in [
+            searched(&space, SamplerKind::Auto, seed, 120, bowl),
+            searched(&space, SamplerKind::Auto, seed, 120, sum),
+            searched(&space, SamplerKind::Tpe, seed, 120, sum),
+        ] {
+            let found = importance(&space, &told, Goal::Minimize).unwrap();
+            let of = |name: &str| {
+                let found = found.parameters.iter().find(|p| p.parameter == name);
+                found.unwrap().importance
+            };
+            assert!((of("x") - 0.5).abs() < 0.15, "{seed}: {found:?}");
+            assert!(of("z") < 0.05, "{seed}: {found:?}");
+            let together = found.pairs.first().map_or(0.0, |pair| pair.importance);
+            assert!(together < 0.05, "{seed}: {found:?}");
+        }
+    }
 }
 
 #[test]

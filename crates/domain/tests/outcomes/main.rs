@@ -1,6 +1,8 @@
 //! Requirements of metrics: which trials hold to them, which is the best, and what samplers hear of it.
 #![allow(clippy::unwrap_used)]
 
+mod answers;
+
 use std::collections::BTreeMap;
 
 use bonfire_domain::command::{Command, Told};
@@ -76,7 +78,14 @@ impl Sweep {
     }
 
     /// `Err`: the refusal.
-    fn tell(&mut self, (number, unit, value, metrics): Word<'_>) -> Result<(), String> {
+    fn tell(&mut self, word: Word<'_>) -> Result<(), String> {
+        match self.say(word).as_slice() {
+            [Effect::Refused(refusal)] => Err(refusal.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    fn say(&mut self, (number, unit, value, metrics): Word<'_>) -> Vec<Effect> {
         let told = match unit {
             Some(at) => Told::Intermediate { at, value },
             None => Told::Value { value },
@@ -84,17 +93,13 @@ impl Sweep {
         let metrics = metrics
             .iter()
             .map(|(name, value)| ((*name).to_owned(), *value));
-        let effects = self.apply(Command::TellMeasured {
+        self.apply(Command::TellMeasured {
             trial: id(number),
             attempt: Attempt(1),
             told,
             metrics: metrics.collect(),
             at: AT,
-        });
-        match effects.as_slice() {
-            [Effect::Refused(refusal)] => Err(refusal.to_string()),
-            _ => Ok(()),
-        }
+        })
     }
 
     fn rows(&self) -> Vec<TrialRow> {
