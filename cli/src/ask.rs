@@ -1,5 +1,7 @@
 //! `trial ask` and `trial tell`: trials that somebody else trains.
 
+use std::collections::BTreeMap;
+
 use bonfire_domain::command::Told;
 use bonfire_domain::view::{AskDocument, TellDocument};
 use bonfire_proto::wire;
@@ -73,7 +75,13 @@ pub async fn tell(global: &Global, args: &Tell) -> Outcome {
         },
     };
     let tell = wire::Tell::new(args.trial.clone(), args.attempt, told);
-    let metrics = args.metrics.iter().cloned().collect();
+    let mut metrics = BTreeMap::new();
+    for (name, value) in &args.metrics {
+        if metrics.insert(name.clone(), *value).is_some() {
+            let text = format!("--metric {name} is said twice");
+            return Err(Failure::wrong(text).next("say it once"));
+        }
+    }
     let tell = tell.and_then(|tell| tell.with_metrics(metrics));
     let tell = tell.map_err(|e| Failure::wrong(e.to_string()))?;
     let link = Link::open(global, Need::Read).await?;

@@ -40,6 +40,10 @@ pub async fn sweep(global: &Global, args: &ExportSweep) -> Outcome {
 }
 
 fn choose_format(file: &Path, said: Option<ExportFormat>) -> Result<TableFormat, Failure> {
+    if file == Path::new("-") {
+        let text = "- is no file: an export goes to a file, whole or not at all";
+        return Err(Failure::wrong(text).next("name one, such as trials.csv"));
+    }
     let extension = file
         .extension()
         .and_then(|e| e.to_str())
@@ -111,6 +115,9 @@ fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)
         column("worker", &|t| text(&t.worker)),
         column("reason", &|t| text(&t.reason)),
     ];
+    if trials.iter().any(|t| t.parent.is_some()) {
+        columns.push(column("parent", &|t| text(&t.parent)));
+    }
     if trials.iter().any(|t| t.feasible.is_some()) {
         columns.push(column("feasible", &|t| {
             t.feasible.map_or(Cell::Null, Cell::Bool)
@@ -139,6 +146,12 @@ fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)
         }));
     }
     let metrics: BTreeSet<&String> = finals.iter().flat_map(BTreeMap::keys).collect();
+    // What askers told beside values; of trials of the fleet it is among their metrics.
+    let told: BTreeSet<&String> = trials.iter().flat_map(|t| t.metrics.keys()).collect();
+    for name in told.difference(&metrics) {
+        let cell = |t: &TrialRow| t.metrics.get(*name).map_or(Cell::Null, |v| Cell::Real(*v));
+        columns.push(column(&format!("metrics.{name}"), &cell));
+    }
     for key in metrics {
         let cells = finals
             .iter()

@@ -1,5 +1,7 @@
 //! `sweep importance`: which parameters the values of completed trials depend on.
 
+use std::time::Duration;
+
 use bonfire_domain::importance::{Found, importance};
 use bonfire_domain::search::{Importance, ImportanceError, PairImportance};
 
@@ -7,12 +9,16 @@ use crate::args::{Global, ImportanceArgs};
 use crate::connect::{Link, Need};
 use crate::documents;
 use crate::output::errors::{Exit, Failure, Outcome};
+use crate::output::progress::Transfer;
 use crate::output::{Output, json, table, text};
+
+/// Between two signs of life while trees grow.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 pub async fn act(global: &Global, args: &ImportanceArgs) -> Outcome {
     let output = Output::of(global);
     let link = Link::open(global, Need::Read).await?;
-    let found = find(&link, &args.sweep).await;
+    let found = find(&link, &args.sweep, output).await;
     link.close().await;
     let Found {
         importances: found,
@@ -35,10 +41,20 @@ pub async fn act(global: &Global, args: &ImportanceArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn find(link: &Link, selector: &str) -> Result<Found, Failure> {
+async fn find(link: &Link, selector: &str, output: Output) -> Result<Found, Failure> {
     let document = documents::sweep(&link.fleet, selector).await?;
     let spec = documents::spec(&link.fleet, &document.sweep).await?;
-    importance(&spec, &document.trials).map_err(|error| {
+    let (trials, count) = (document.trials.clone(), document.trials.len() as u64);
+    let mut work = tokio::task::spawn_blocking(move || importance(&spec, &trials));
+    let mut transfer = Transfer::new(output, "comparing", "trials");
+    let found = loop {
+        tokio::select! {
+            found = &mut work => break found,
+            () = tokio::time::sleep(TELL_EVERY) => transfer.update(count, None),
+        }
+    };
+    let found = found.map_err(|error| Failure::failed(error.to_string()))?;
+    found.map_err(|error| {
         let next = match &error {
             ImportanceError::TooFew { .. } => {
                 format!("see bonfire sweep show {}", document.sweep)

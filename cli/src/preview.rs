@@ -108,10 +108,13 @@ fn page(plan: &Preview, cost: Option<Cost>, slots: u16) -> String {
             facts.push(("weights of a model", weights));
             facts.push(("samples trained", format!("{:.0}", cost.samples)));
         }
+        let seconds = cost.seconds(slots);
+        let cut = plan.time.is_some_and(|time| seconds > time.0 as f64 / 1e3);
         let time = format!(
-            "about {} on {} like this machine's cores",
-            text::seconds(cost.seconds(slots)),
-            text::count(slots.into(), "slot")
+            "about {} on {} like this machine's cores{}",
+            text::seconds(seconds),
+            text::count(slots.into(), "slot"),
+            if cut { ", more than there is" } else { "" }
         );
         facts.push(("expected time", time));
     }

@@ -36,7 +36,12 @@ pub async fn run(global: &Global, args: &Run) -> Outcome {
     let result = match ended {
         Ok(ending) => {
             let resume = resume_command(args, &front, ending.document());
-            Ok(report(&front, &ending, &resume).await)
+            let exit = report(&front, &ending, &resume).await;
+            // Who runs a sweep waits for its end, whoever trains it.
+            Ok(match ending {
+                Ending::Detached(_) => Exit::Failed,
+                _ => exit,
+            })
         }
         Err(failure) => Err(failure),
     };
@@ -184,10 +189,16 @@ fn resume_command(args: &Run, front: &Foreground, document: &SweepDocument) -> S
 pub async fn report(front: &Foreground, ending: &Ending, resume: &str) -> Exit {
     let (output, document, name) = (front.output, ending.document(), &ending.document().sweep);
     let is_paused = document.state == "paused" || matches!(ending, Ending::Paused(_));
+    let is_left = matches!(ending, Ending::Detached(_));
     if output.is_json() {
         json::print(output, document);
         if is_paused {
             output.note(&format!("{name} is paused; go on with: {resume}"));
+        }
+        if is_left {
+            output.note(&format!(
+                "{name} goes on without us; follow it again with: {resume}"
+            ));
         }
         return ending.exit();
     }
@@ -196,6 +207,9 @@ pub async fn report(front: &Foreground, ending: &Ending, resume: &str) -> Exit {
     let mut next = Vec::new();
     if is_paused {
         next.push(("go on with it", resume.to_owned()));
+    }
+    if is_left {
+        next.push(("follow it again", resume.to_owned()));
     }
     if let Some(best) = &document.best
         && has_weights(front, &best.trial).await

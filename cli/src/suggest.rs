@@ -29,7 +29,11 @@ pub async fn act(global: &Global, args: &Suggest) -> Outcome {
         output.print(&shown.join("\n"));
     }
     if let Some(reason) = &found.reason {
-        output.note(&format!("none of these is made: {reason}"));
+        let what = match shown.is_empty() {
+            true => "nothing is suggested",
+            false => "none of these is made",
+        };
+        output.note(&format!("{what}: {reason}"));
     }
     Ok(Exit::Done)
 }

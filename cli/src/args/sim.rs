@@ -24,7 +24,7 @@ pub struct Sim {
     /// The column with the seconds that takes
     #[arg(long, value_name = "COLUMN", default_value = "train_time")]
     pub cost: String,
-    /// A column of lists, the metric after each unit; without it a scheduler sees made-up curves
+    /// A column of lists (.json, .parquet), the metric after each unit; without it a scheduler sees made-up curves
     #[arg(long, value_name = "COLUMN")]
     pub curve: Option<String>,
     /// Workers of one slot each

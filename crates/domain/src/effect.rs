@@ -207,7 +207,10 @@ impl fmt::Display for Refusal {
                 "the fleet trains its trials: only a spec with trials: external is asked and told",
             ),
             Refusal::NoSuchSource { name } => {
-                write!(f, "search.from: there is no sweep {name} to learn from")
+                write!(
+                    f,
+                    "search.from: there is no sweep {name} to learn from; see bonfire sweep list for whole names"
+                )
             }
             Refusal::NoSource { name, problem } => {
                 write!(f, "search.from: nothing can be learned from {name}: {problem}")

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use bonfire_search::{Assignment, Ending, Event, Explanation, PriorTrial, Sampler, Suggestion};
+use bonfire_search::{
+    Assignment, Ending, Event, Explanation, PriorTrial, Sampler, SamplerKind, Suggestion,
+};
 
 use crate::cluster::{self, Cluster, Sweep, Trial};
 use crate::id::{LogIndex, SweepId};
@@ -108,9 +110,26 @@ pub fn explain(cluster: &Cluster, sweep: &Sweep, count: u32) -> (Vec<Explanation
     let mut suggester = Suggester::new();
     suggester.rebuild_sweep(cluster, sweep.id);
     match suggester.sources.get(&sweep.id) {
-        Some(Source::Sampler(sampler)) => sampler.explain(sweep.next, count),
+        Some(Source::Sampler(sampler)) => match observer(sweep, sampler) {
+            Some(observer) => sampler.explain(&observer, sweep.next, count),
+            None => sampler.explain(sampler, sweep.next, count),
+        },
         _ => (vec![], Some("without search there is one trial".to_owned())),
     }
+}
+
+/// A sampler that saw the same events and looks at them, where the sweep's own does not.
+fn observer(sweep: &Sweep, sampler: &Sampler) -> Option<Sampler> {
+    let search = sweep.spec.search.as_ref();
+    let search =
+        search.filter(|_| !sampler.looks_at_results() && sweep.spec.others().is_empty())?;
+    let goal = sweep.spec.objective.goal;
+    let observer = Sampler::new(SamplerKind::Gp, search.space.clone(), goal, search.seed);
+    let mut observer = observer.ok()?;
+    for (_, event) in events(sweep) {
+        observer.observe(&event);
+    }
+    Some(observer)
 }
 
 /// Every event the sampler of a sweep saw, in log order.

@@ -111,7 +111,7 @@ fn what_cannot_be_learned_from_is_refused_before_anything_is_created() {
     let from = "  from: [ old-1 ]\n";
     check_refused(
         &format!("{LOSS}{PLAIN}  from: [ old-1, old-2 ]\n"),
-        "there is no sweep old-2 to learn from",
+        "there is no sweep old-2 to learn from; see bonfire sweep list for whole names",
     );
     let other = "  objective: { metric: accuracy, goal: maximize }\n";
     check_refused(

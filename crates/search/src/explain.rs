@@ -10,8 +10,8 @@ pub struct Explanation {
     pub number: u32,
     pub parameters: Assignment,
     pub maker: Maker,
-    /// What a Gaussian process expects of it, whoever makes it; `None` before there are values, of several objectives, and by
-    /// samplers that look at no results.
+    /// What a Gaussian process expects of it, whoever makes it; `None` before ten trials have a value, where all values are the
+    /// same, and of several objectives.
     pub expected: Option<Expected>,
     /// The trials with a value that the process takes to be most like it, most alike first.
     pub neighbours: Vec<Neighbour>,

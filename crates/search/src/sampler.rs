@@ -383,9 +383,15 @@ impl Sampler {
         ahead::suggest(self, first, count)
     }
 
-    /// As [`Sampler::suggest_many`], each with what makes it and what a model expects of it; why no more come, if that is so.
-    pub fn explain(&self, first: u32, count: u32) -> (Vec<Explanation>, Option<String>) {
-        ahead::explain(self, first, count)
+    /// As [`Sampler::suggest_many`], each with what makes it and what a Gaussian process expects of it; why no more come, if that
+    /// is so. `model`: a sampler of the same space that saw the same events and looks at results.
+    pub fn explain(
+        &self,
+        model: &Sampler,
+        first: u32,
+        count: u32,
+    ) -> (Vec<Explanation>, Option<String>) {
+        ahead::explain(self, model, first, count)
     }
 
     /// Whether a suggestion depends on values that trials have reported. If not, it can be made ahead of results.

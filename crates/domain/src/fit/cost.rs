@@ -57,6 +57,9 @@ impl Cost {
 /// Multiplies the mean cost of an epoch, over points drawn evenly from the space, by the planned epochs. `None` where epochs
 /// are not planned (only time bounds the search, trials are external) or the data is not known.
 pub fn cost(spec: &Spec, plan: &Preview, columns: &[Column], size: Option<Size>) -> Option<Cost> {
+    if spec.is_external() {
+        return None;
+    }
     let epochs = plan.epochs? as f64;
     let last = plan.rungs.last().map_or(spec.budget(), |rung| rung.until) as f64;
     let spec = complete(spec, columns);
@@ -75,8 +78,8 @@ pub fn cost(spec: &Spec, plan: &Preview, columns: &[Column], size: Option<Size>)
     let attempt = if most > 0 { ATTEMPT_SECONDS } else { 0.0 };
     Some(Cost {
         weights: (least, most),
-        samples: epochs * mean(|epoch| epoch.samples),
-        operations: epochs * mean(|epoch| epoch.operations),
+        samples: (epochs * mean(|epoch| epoch.samples)).round(),
+        operations: (epochs * mean(|epoch| epoch.operations)).round(),
         slot_seconds: epochs * seconds + attempts * attempt,
         trial_seconds: last * seconds + plan.rungs.len() as f64 * attempt,
     })

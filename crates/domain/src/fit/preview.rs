@@ -15,8 +15,8 @@ pub struct Preview {
     /// continuous.
     pub points: Option<u128>,
     pub parameters: usize,
-    /// Expected trials that train at least this far; a single entry where nothing is stopped early, none where trials have no
-    /// length.
+    /// Expected trials that train at least this far; a single entry where nothing is stopped early, none where only time bounds the
+    /// search, or trials have no length.
     pub rungs: Vec<RungPlan>,
     /// Epochs over all trials, as planned; `None` where only time bounds the search, or trials have no length.
     pub epochs: Option<u64>,
@@ -58,11 +58,12 @@ pub fn preview(spec: &Spec) -> Preview {
         (None, _) if search.limit.time.is_some() => None,
         (None, points) => points,
     };
-    let planned = u32::try_from(trials.unwrap_or(1)).unwrap_or(u32::MAX);
+    let planned = u32::try_from(trials.unwrap_or(0)).unwrap_or(u32::MAX);
     // An external trial without rungs has no length.
     let measured = !spec.is_external() || search.scheduler.max().is_some();
     let scheduler = Scheduler::new(search.scheduler, spec.objective.goal, budget);
-    let rungs = scheduler.ok().filter(|_| measured);
+    // How many trials come to a rung depends on how many there are.
+    let rungs = scheduler.ok().filter(|_| measured && trials.is_some());
     let rungs = rungs.map_or_else(Vec::new, |scheduler| scheduler.plan(planned));
     let mut epochs = 0u64;
     let mut before = 0;

@@ -49,8 +49,14 @@ pub fn decide_sweep(sweep: &Sweep) -> SweepDecision {
         _ => {
             let done = sweep.exhausted.clone();
             let reason = match sweep.best {
-                None => "no trial has a value".to_owned(),
-                Some(_) => done.unwrap_or_else(|| format!("all {} trials ended", sweep.next)),
+                None => match sweep.trials().iter().any(|trial| trial.value.is_some()) {
+                    true => "no trial holds to search.require".to_owned(),
+                    false => "no trial has a value".to_owned(),
+                },
+                Some(_) => done.unwrap_or_else(|| match sweep.next {
+                    1 => "its one trial ended".to_owned(),
+                    trials => format!("all {trials} trials ended"),
+                }),
             };
             SweepDecision::Finish {
                 ending: valued,

@@ -45,7 +45,15 @@ pub struct NeighbourDocument {
 /// What would be tried next, in a sweep that goes on; `None` for a sweep that is gone.
 pub fn suggestions(cluster: &Cluster, id: SweepId, count: u32) -> Option<SuggestionsDocument> {
     let sweep = cluster.sweep(id)?;
-    let (explained, exhausted) = explain(cluster, sweep, count.min(SUGGESTIONS_MAX));
+    let population = sweep.scheduler.kind().population();
+    let (explained, exhausted) = match population.is_some_and(|size| sweep.next >= size) {
+        true => {
+            let reason =
+                "the population is drawn: what comes next are forks, which follow from its results";
+            (vec![], Some(reason.to_owned()))
+        }
+        false => explain(cluster, sweep, count.min(SUGGESTIONS_MAX)),
+    };
     let full = || match sweep.room() {
         0 => sweep.spec.search.as_ref()?.limit.trials,
         _ => None,

@@ -12,7 +12,7 @@ use super::{
     Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, nsga2, random, sobol, tpe,
 };
 use crate::space::unit;
-use crate::{Assignment, Explanation, Maker, Suggestion};
+use crate::{Assignment, Expected, Explanation, Maker, Neighbour, Suggestion};
 
 /// The share of random suggestions under BOHB: Falkner et al. 2018, section 4.
 const RANDOM_SHARE: f64 = 1.0 / 3.0;
@@ -40,18 +40,27 @@ pub(super) fn suggest(sampler: &Sampler, first: u32, count: u32) -> Vec<Suggesti
     suggestions
 }
 
-/// As [`suggest`], each with its reasons; why no more come, if that is so.
+/// As [`suggest`], each with its reasons; why no more come, if that is so. `model`: one that saw the same and looks at results.
 pub(super) fn explain(
     sampler: &Sampler,
+    model: &Sampler,
     first: u32,
     count: u32,
 ) -> (Vec<Explanation>, Option<String>) {
     let mut batch = Batch::new(sampler);
+    let observer = Batch::new(model);
     let mut explained = Vec::new();
     for number in (first..=u32::MAX).take(count as usize) {
         match batch.suggest(number) {
             Suggestion::Trial(point) => {
-                explained.push(batch.explain(number, &point));
+                let (expected, neighbours) = observer.expect(&point).unzip();
+                explained.push(Explanation {
+                    number,
+                    parameters: point.clone(),
+                    maker: batch.maker(number),
+                    expected,
+                    neighbours: neighbours.unwrap_or_default(),
+                });
                 batch.create(&point);
             }
             Suggestion::Exhausted { reason } => return (explained, Some(reason)),
@@ -85,26 +94,16 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn explain(&self, number: u32, point: &Assignment) -> Explanation {
+    /// What the process expects of a point, and the trials like it. Before a few values its range would be made up.
+    fn expect(&self, point: &Assignment) -> Option<(Expected, Vec<Neighbour>)> {
         let sampler = self.sampler;
         let known: Known<'a> = sampler.known();
-        let knows = sampler.several.is_empty() && sampler.history.valued() > 0;
-        let coordinates = sampler.axes.encode(&sampler.space, point);
-        let found = coordinates.filter(|_| knows).and_then(|coordinates| {
-            let model = self.model.get_or_init(|| gp::Model::new(&known));
-            gp::explain(&known, model, &coordinates)
-        });
-        let (expected, neighbours) = match found {
-            Some((expected, neighbours)) => (Some(expected), neighbours),
-            None => (None, Vec::new()),
-        };
-        Explanation {
-            number,
-            parameters: point.clone(),
-            maker: self.maker(number),
-            expected,
-            neighbours,
+        if !sampler.several.is_empty() || sampler.history.valued() < auto::STARTUP {
+            return None;
         }
+        let coordinates = sampler.axes.encode(&sampler.space, point)?;
+        let model = self.model.get_or_init(|| gp::Model::new(&known));
+        gp::explain(&known, model, &coordinates)
     }
 
     /// What is asked first for that trial's point.

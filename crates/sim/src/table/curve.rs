@@ -12,14 +12,12 @@ const EXPONENT_MAX: f64 = 0.6;
 impl Table {
     /// The objective of a configuration after `unit` of `units` of its budget.
     ///
-    /// A recorded curve of n values is laid over the budget in equal shares: value ceil(n * unit / units). Without one it is
+    /// A recorded curve has a value for each unit; after its last one it stays as it is. Without one it is
     /// median + (metric - median) * r^a, at share r = unit / units, with the configuration's own `exponent` a.
     pub(crate) fn value(&self, row: &Row, exponent: f64, unit: u64, units: u64) -> f64 {
         if let Some(curve) = &row.curve {
-            let reached =
-                (curve.len() as u128 * u128::from(unit)).div_ceil(u128::from(units.max(1)));
-            let at = (reached as usize).clamp(1, curve.len()) - 1;
-            return curve[at];
+            let reached = usize::try_from(unit).unwrap_or(usize::MAX);
+            return curve[reached.clamp(1, curve.len()) - 1];
         }
         if unit >= units || !row.metric.is_finite() {
             return row.metric;

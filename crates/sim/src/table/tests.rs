@@ -317,16 +317,16 @@ fn a_synthetic_curve_goes_from_the_median_to_the_metric() {
 }
 
 #[test]
-fn a_recorded_curve_is_laid_over_the_budget() {
+fn a_recorded_curve_has_a_value_for_each_unit() {
     let recorded = row(9.0, Some(&[1.0, 2.0, 3.0, 4.0]));
     for (unit, units, expected) in [
         (1, 4, 1.0),
         (4, 4, 4.0),
-        (1, 2, 2.0),
+        (1, 2, 1.0),
+        (2, 2, 2.0),
         (1, 8, 1.0),
-        (3, 8, 2.0),
+        (3, 8, 3.0),
         (8, 8, 4.0),
-        (1, 1, 4.0),
     ] {
         check_value(&recorded, 0.5, unit, units, expected);
     }

@@ -35,7 +35,11 @@ fn previews_count_trials_and_epochs() {
     );
     check_preview(
         &format!("{{ limit: {{ time: 1h }}, {x} }}"),
-        (None, None, &[(9, 1)]),
+        (None, None, &[]),
+    );
+    check_preview(
+        &format!("{{ limit: {{ time: 1h }}, scheduler: {{ kind: asha }}, {x} }}"),
+        (None, None, &[]),
     );
     check_preview(
         &format!("{{ limit: {{ trials: 9 }}, scheduler: {{ kind: asha }}, {x} }}"),

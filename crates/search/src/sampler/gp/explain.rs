@@ -12,7 +12,7 @@ const NINETY: f64 = 1.644_853_626_951_472_7;
 /// Trials that are named.
 const NEIGHBOURS: usize = 3;
 
-/// `None` if the covariance is degenerate.
+/// `None` if the covariance is degenerate, or all values are the same, of which a process says nothing.
 pub(in crate::sampler) fn explain(
     known: &Known<'_>,
     model: &Model<'_>,
@@ -25,7 +25,7 @@ pub(in crate::sampler) fn explain(
     let told = select(known);
     let losses = told.iter().map(|told| told.loss);
     let scale = Scale::new(output.values.iter().copied().zip(losses));
-    let best = scale.best()?;
+    let best = scale.best().filter(|_| scale.differs())?;
 
     let share = |i: u32| (f64::from(i) + 0.5) / f64::from(QUANTILES);
     let losses = (0..QUANTILES).map(|i| scale.loss(mean + deviation * quantile(share(i))));
@@ -77,6 +77,12 @@ impl Scale {
     fn best(&self) -> Option<f64> {
         let losses = self.pairs.iter().map(|(_, loss)| *loss);
         losses.reduce(f64::min)
+    }
+
+    fn differs(&self) -> bool {
+        let mut losses = self.pairs.iter().map(|(_, loss)| *loss);
+        let first = losses.next();
+        losses.any(|loss| Some(loss) != first)
     }
 
     /// Beyond the best trial the line from the middle one to it goes on; beyond the worst nothing is worse.
@@ -135,5 +141,9 @@ mod tests {
         );
         check(&[(0.5, Some(3.0))], &[(0.5, 3.0), (-7.0, 3.0), (7.0, 3.0)]);
         assert_eq!(Scale::new(std::iter::empty()).best(), None);
+        assert!(
+            !Scale::new([(0.5, Some(3.0)), (0.1, Some(3.0)), (0.0, None)].into_iter()).differs()
+        );
+        assert!(Scale::new([(0.5, Some(3.0)), (0.1, Some(2.0))].into_iter()).differs());
     }
 }
