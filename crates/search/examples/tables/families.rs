@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{SplitMix, Task, table};
 
 /// The instance of that number.
-type Family = fn(&mut SplitMix) -> Task;
+pub type Family = fn(&mut SplitMix) -> Task;
 
 pub const TUNED: [Family; 6] = [network, plateau, mixed, cell, hills, many];
 pub const UNSEEN: [Family; 6] = [forest, ridge, field, epistasis, boosting, rough];
@@ -20,10 +20,10 @@ pub fn tasks(families: &[Family], instances: Range<u64>) -> Vec<Task> {
     drawn.collect()
 }
 
-type Axes = Vec<(usize, bool)>;
+pub type Axes = Vec<(usize, bool)>;
 
 /// Ordered parameters and categories with as many values, of 2^10 to 10^5 points.
-fn axes(
+pub fn axes(
     random: &mut SplitMix,
     ordered: (usize, Range<usize>),
     categories: (usize, Range<usize>),
@@ -43,18 +43,18 @@ fn axes(
 }
 
 /// The place of a value in [0, 1].
-fn place(axes: &Axes, at: &[usize], d: usize) -> f64 {
+pub fn place(axes: &Axes, at: &[usize], d: usize) -> f64 {
     at[d] as f64 / (axes[d].0 - 1) as f64
 }
 
 /// How much each of so many parameters matters: most of them little.
-fn weights(random: &mut SplitMix, count: usize) -> Vec<f64> {
+pub fn weights(random: &mut SplitMix, count: usize) -> Vec<f64> {
     (0..count)
         .map(|_| libm::exp(1.2 * random.normal()))
         .collect()
 }
 
-fn square(x: f64) -> f64 {
+pub fn square(x: f64) -> f64 {
     x * x
 }
 
