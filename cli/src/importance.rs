@@ -44,13 +44,14 @@ pub async fn act(global: &Global, args: &ImportanceArgs) -> Outcome {
 async fn find(link: &Link, selector: &str, output: Output) -> Result<Found, Failure> {
     let document = documents::sweep(&link.fleet, selector).await?;
     let spec = documents::spec(&link.fleet, &document.sweep).await?;
-    let (trials, count) = (document.trials.clone(), document.trials.len() as u64);
+    let count = document.trials.len() as u64;
+    let trials = document.trials;
     let mut work = tokio::task::spawn_blocking(move || importance(&spec, &trials));
     let mut transfer = Transfer::new(output, "comparing", "trials");
     let found = loop {
-        tokio::select! {
-            found = &mut work => break found,
-            () = tokio::time::sleep(TELL_EVERY) => transfer.update(count, None),
+        match tokio::time::timeout(TELL_EVERY, &mut work).await {
+            Ok(found) => break found,
+            Err(_) => transfer.update(count, None),
         }
     };
     let found = found.map_err(|error| Failure::failed(error.to_string()))?;

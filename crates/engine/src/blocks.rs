@@ -97,6 +97,20 @@ impl<'a> Change<'a> {
     }
 }
 
+#[cfg(test)]
+impl Change<'_> {
+    /// Adds one to each value.
+    pub fn count(self) {
+        match self {
+            Change::Here(values) => values.iter_mut().for_each(|value| *value += 1.0),
+            Change::There { from, to } => {
+                let pairs = to.iter_mut().zip(from);
+                pairs.for_each(|(to, from)| *to = from + 1.0);
+            }
+        }
+    }
+}
+
 /// Cuts a parameter's values into blocks of [`CHUNK`].
 pub(crate) fn blocks(values: &[f32]) -> Vec<Block> {
     let parts = values.chunks(CHUNK);
@@ -107,33 +121,21 @@ pub(crate) fn blocks(values: &[f32]) -> Vec<Block> {
 mod tests {
     use super::*;
 
-    /// Adds one to each value.
-    fn count(block: &mut Block) {
-        match block.change() {
-            Change::Here(values) => values.iter_mut().for_each(|value| *value += 1.0),
-            Change::There { from, to } => {
-                to.iter_mut()
-                    .zip(from)
-                    .for_each(|(to, from)| *to = from + 1.0);
-            }
-        }
-    }
-
     #[test]
     fn what_is_held_stays_and_memory_is_used_again() {
         let mut block = Block::new(vec![1.0, 2.0]);
         let home = block.now.as_ptr();
-        count(&mut block);
+        block.change().count();
         assert_eq!(block.now.as_ptr(), home, "nobody held it");
         let first = block.hold();
-        count(&mut block);
+        block.change().count();
         assert_eq!(
             (&**first, &**block.hold()),
             (&[2.0, 3.0][..], &[3.0, 4.0][..])
         );
         // A second one while the first is still there.
         let second = block.hold();
-        count(&mut block);
+        block.change().count();
         assert_eq!((&**first, &**second), (&[2.0, 3.0][..], &[3.0, 4.0][..]));
         assert_eq!(**block.hold(), [4.0, 5.0]);
         drop(first);
@@ -141,7 +143,7 @@ mod tests {
         for _ in 0..4 {
             let held = block.hold();
             let other = block.other.as_ptr();
-            count(&mut block);
+            block.change().count();
             assert_eq!(block.now.as_ptr(), other, "turns between two places");
             assert_ne!(held.as_ptr(), other);
         }

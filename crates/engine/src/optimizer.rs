@@ -201,26 +201,16 @@ impl Part<'_> {
             .into_iter()
             .flatten()
             .any(|block| block.is_held());
+        let states = [first, second];
         if is_held {
-            let [first, second] = [first, second].map(|block| {
+            let states = states.map(|block| {
                 let (from, to) = block.map(Block::elsewhere).unwrap_or_default();
                 there(from, to)
             });
-            match values {
-                Change::Here(values) => rule.apply(here(values), gradient, first, second, scale),
-                Change::There { from, to } => {
-                    rule.apply(there(from, to), gradient, first, second, scale);
-                }
-            }
+            rule.update(values, gradient, states, scale);
         } else {
-            let [first, second] =
-                [first, second].map(|block| here(block.map(Block::here).unwrap_or_default()));
-            match values {
-                Change::Here(values) => rule.apply(here(values), gradient, first, second, scale),
-                Change::There { from, to } => {
-                    rule.apply(there(from, to), gradient, first, second, scale);
-                }
-            }
+            let states = states.map(|block| here(block.map(Block::here).unwrap_or_default()));
+            rule.update(values, gradient, states, scale);
         }
     }
 }
@@ -246,10 +236,20 @@ fn states(
 }
 
 impl Rule {
-    /// One step of `p` along `g` with the states that the rule has; each comes with the place of its new value.
-    fn apply<'a, P, S>(self, p: P, g: &[f32], first: S, second: S, scale: f32)
+    fn update<'a, S>(self, values: Change<'_>, g: &[f32], [first, second]: [S; 2], scale: f32)
     where
-        P: Iterator<Item = (f32, &'a mut f32)>,
+        S: Iterator<Item = (f32, &'a mut f32)>,
+    {
+        match values {
+            Change::Here(values) => self.apply(here(values), g, first, second, scale),
+            Change::There { from, to } => self.apply(there(from, to), g, first, second, scale),
+        }
+    }
+
+    /// One step of `p` along `g` with the states that the rule has; each comes with the place of its new value.
+    fn apply<'p, 'a, P, S>(self, p: P, g: &[f32], first: S, second: S, scale: f32)
+    where
+        P: Iterator<Item = (f32, &'p mut f32)>,
         S: Iterator<Item = (f32, &'a mut f32)>,
     {
         match self {

@@ -58,13 +58,15 @@ pub fn preview(spec: &Spec) -> Preview {
         (None, _) if search.limit.time.is_some() => None,
         (None, points) => points,
     };
-    let planned = u32::try_from(trials.unwrap_or(0)).unwrap_or(u32::MAX);
     // An external trial without rungs has no length.
     let measured = !spec.is_external() || search.scheduler.max().is_some();
-    let scheduler = Scheduler::new(search.scheduler, spec.objective.goal, budget);
-    // How many trials come to a rung depends on how many there are.
-    let rungs = scheduler.ok().filter(|_| measured && trials.is_some());
-    let rungs = rungs.map_or_else(Vec::new, |scheduler| scheduler.plan(planned));
+    let planned = trials.filter(|_| measured);
+    let scheduler = Scheduler::new(search.scheduler, spec.objective.goal, budget).ok();
+    let rungs = planned.zip(scheduler).map(|(trials, scheduler)| {
+        let trials = u32::try_from(trials).unwrap_or(u32::MAX);
+        scheduler.plan(trials)
+    });
+    let rungs = rungs.unwrap_or_default();
     let mut epochs = 0u64;
     let mut before = 0;
     for rung in &rungs {
@@ -81,10 +83,8 @@ pub fn preview(spec: &Spec) -> Preview {
         points,
         parameters: search.space.parameters().len(),
         rungs,
-        epochs: trials.filter(|_| measured).map(|_| epochs),
-        epochs_full: trials
-            .filter(|_| measured)
-            .map(|trials| trials.saturating_mul(last)),
+        epochs: planned.map(|_| epochs),
+        epochs_full: planned.map(|trials| trials.saturating_mul(last)),
         time: search.limit.time,
     }
 }

@@ -1,10 +1,9 @@
 //! Trials that stand for the whole space, wherever a search has most of them.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 
 use super::forest::Side;
-use crate::space::unit;
 
 /// Points that are drawn.
 const POINTS: usize = 256;
@@ -19,14 +18,8 @@ pub(super) fn nearest(sides: &[Side], rows: &[Vec<Option<f64>>]) -> Vec<usize> {
     let mut stream = ChaCha8Rng::from_seed(key);
     let mut found = Vec::with_capacity(POINTS);
     for _ in 0..POINTS {
-        let place = |side: &Side| {
-            let drawn = unit(stream.next_u64());
-            match side {
-                Side::Line => drawn,
-                Side::Category { count } => (drawn * *count as f64).floor(),
-            }
-        };
-        let point: Vec<f64> = sides.iter().map(place).collect();
+        let point = sides.iter().map(|side| side.anywhere(&mut stream));
+        let point: Vec<f64> = point.collect();
         let far = rows.iter().map(|row| distance(sides, row, &point));
         let nearest = far.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
         found.extend(nearest.map(|(index, _)| index));

@@ -22,6 +22,17 @@ pub(super) enum Side {
     Category { count: usize },
 }
 
+impl Side {
+    /// A place drawn evenly.
+    pub(super) fn anywhere(self, stream: &mut ChaCha8Rng) -> f64 {
+        let drawn = unit(stream.next_u64());
+        match self {
+            Side::Line => drawn,
+            Side::Category { count } => libm::floor(drawn * count as f64),
+        }
+    }
+}
+
 /// One side of a box; `None` for the whole.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Span {
@@ -153,15 +164,7 @@ impl<'a> Sample<'a> {
                 false => below(rows.len(), stream),
             };
             let row = rows[drawn].iter().zip(sides);
-            let places = row.map(|(place, side)| {
-                place.unwrap_or_else(|| {
-                    let anywhere = unit(stream.next_u64());
-                    match side {
-                        Side::Line => anywhere,
-                        Side::Category { count } => libm::floor(anywhere * *count as f64),
-                    }
-                })
-            });
+            let places = row.map(|(place, side)| place.unwrap_or_else(|| side.anywhere(stream)));
             sample.places.push(places.collect());
             sample.losses.push(losses[drawn]);
         }
