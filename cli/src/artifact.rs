@@ -144,7 +144,11 @@ async fn get_in(link: &Link, args: &GetFile) -> Result<(ArtifactDocument, String
         .ok_or_else(|| Failure::failed(format!("{} is not a digest", artifact.digest)))?;
     let last = artifact.name.rsplit('/').next().unwrap_or(&artifact.name);
     let file = args.file.clone().unwrap_or_else(|| last.into());
-    let written = link.fleet.blobs().get_file(digest, &file).await;
+    let failed =
+        |e: std::io::Error| Failure::failed(format!("cannot write {}: {e}", file.display()));
+    let whole = bonfire_store::WholeFile::create(&file).map_err(failed)?;
+    let written = link.fleet.blobs().get_file(digest, whole.part()).await;
     written.map_err(|e| Failure::from(e).about(&artifact.name))?;
+    whole.finish().map_err(failed)?;
     Ok((artifact, file.display().to_string()))
 }

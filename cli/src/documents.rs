@@ -85,7 +85,8 @@ pub fn trial_path(trial: &str) -> Result<String, Failure> {
         !name.is_empty() && !name.contains('/') && number.parse::<u32>().is_ok()
     });
     if trial == "last" || numbered {
-        return Ok(format!("/v1/trials/{}", escape(trial)));
+        let parts: Vec<String> = trial.split('/').map(escape).collect();
+        return Ok(format!("/v1/trials/{}", parts.join("/")));
     }
     let error = SelectError::NotATrial {
         text: trial.to_owned(),
@@ -120,11 +121,11 @@ pub fn checkpoint_path(checkpoint: &str, best: bool) -> Result<String, Failure> 
     }
 }
 
-/// Keeps letters, digits and the signs of names; `/` parts a sweep from its trial's number.
+/// Keeps letters, digits and the signs of names.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_./@".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte) {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));

@@ -61,7 +61,8 @@ pub fn main() -> ExitCode {
         }
     };
     start_logging(&cli.verb);
-    match run_verb(&cli) {
+    let outcome = run_verb(&cli).and_then(|exit| output::all_written().map(|()| exit));
+    match outcome {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {
             output::say(&failure.to_string());

@@ -34,6 +34,9 @@ pub const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// follower must not take its place.
 const KEPT_UP: &str = "kept-up";
 
+/// Marks a data directory whose coordinator has its workers in its own process (`run`): none of them outlives it.
+const OWN_WORKERS: &str = "own-workers";
+
 /// Whether the coordinator that last had a data directory is to come back.
 pub fn is_kept_up(data: &Path) -> bool {
     data.join(KEPT_UP).exists()
@@ -83,6 +86,7 @@ impl LocalCoordinator {
     pub async fn brief(data: &Path) -> Result<Opening, Failure> {
         let mut config = CoordinatorConfig::new(data);
         config.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        config.workers_gone = data.join(OWN_WORKERS).exists();
         let opening = LocalCoordinator::with(config).await?;
         if let Opening::Open(_) = &opening {
             // Without the mark others build on it, and have to look for a fleet again when it ends.
@@ -105,6 +109,8 @@ impl LocalCoordinator {
                     coordinator.stay();
                     // Without the mark a follower may take its place after a kill.
                     let _ = std::fs::write(config.data.join(KEPT_UP), "");
+                    // Workers of elsewhere may join it.
+                    let _ = std::fs::remove_file(config.data.join(OWN_WORKERS));
                     return Ok(Opening::Open(coordinator));
                 }
                 Opening::InUse => {
@@ -145,6 +151,10 @@ impl LocalCoordinator {
     /// Starts workers beside the coordinator, which thereby stays.
     pub fn start_workers(&self, local: LocalArgs) -> Workers {
         self.stay();
+        if !is_kept_up(self.data()) {
+            // Without the mark they are waited for when it was killed.
+            let _ = std::fs::write(self.data().join(OWN_WORKERS), "");
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = local.workers.unwrap_or(1);
         let share = u16::try_from(cores / usize::from(count))

@@ -7,8 +7,25 @@ pub mod table;
 pub mod text;
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use crate::args::{Global, OutputForm};
+use errors::Failure;
+
+/// Why a result could not be written to stdout. Global because stdout is: what a verb does is done whether its result can be
+/// printed or not, and only the process' last word depends on it.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// What [`Output::print`] could not do.
+///
+/// # Errors
+/// Exit 1: a result that nobody got.
+pub fn all_written() -> Result<(), Failure> {
+    match UNWRITTEN.get() {
+        None => Ok(()),
+        Some(why) => Err(Failure::failed(format!("cannot write to stdout: {why}"))),
+    }
+}
 
 /// Where and how a verb prints.
 #[derive(Clone, Copy, Debug)]
@@ -29,14 +46,19 @@ impl Output {
         self.form == OutputForm::Json
     }
 
-    /// A result, for stdout. A reader that went away (`| head`) is no failure.
+    /// A result, for stdout. A reader that went away (`| head`) is no failure; any other is told when the verb ends.
     pub fn print(self, text: &str) {
         let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
-        if !text.ends_with('\n') {
-            let _ = out.write_all(b"\n");
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let written = out
+            .write_all(text.as_bytes())
+            .and_then(|()| out.write_all(end.as_bytes()))
+            .and_then(|()| out.flush());
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            let _ = UNWRITTEN.set(error.to_string()); // the first is enough
         }
-        let _ = out.flush();
     }
 
     /// Something worth knowing, for stderr.

@@ -107,11 +107,18 @@ impl SpecFile {
         refuse_late(problems, &self.path, &self.text, &self.overrides)
     }
 
-    /// A source that is not there is the spec's mistake, with its place; one that cannot be read speaks for itself.
+    /// A source that is not there, or not fit for the spec as a whole, is the spec's mistake, with its place. A row that is wrong
+    /// has a place of its own, and a file that cannot be read speaks for itself.
     pub fn data_failure(&self, error: DataError) -> Failure {
         match &error {
             DataError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 self.problems(vec![Problem::at_path("data.dataset", error.to_string())])
+            }
+            DataError::Source { .. } => {
+                self.problems(vec![Problem::at_path("data.dataset", error.to_string())])
+            }
+            DataError::Types { .. } => {
+                self.problems(vec![Problem::at_path("data.types", error.to_string())])
             }
             _ => Failure::from(error),
         }

@@ -227,15 +227,30 @@ async fn control(global: &Global, selector: &str, action: SweepAction) -> Outcom
     let link = Link::open(global, Need::Read).await?;
     let answer = control_in(&link, selector, action).await;
     let document = match &answer {
-        Ok(name) if output.is_json() && !delete => Some(documents::sweep(&link.fleet, name).await),
+        Ok(name) if !delete => Some(documents::sweep(&link.fleet, name).await),
         _ => None,
     };
+    let alone = link.local().is_some();
     link.close().await;
     let name = answer?;
-    match document.transpose()? {
-        Some(document) => json::print(output, &document),
+    let document = document.transpose()?;
+    match &document {
+        Some(document) if output.is_json() => json::print(output, document),
         None if output.is_json() => json::print(output, &json!({ "sweep": name, "deleted": true })),
-        None => output.print(&format!("{name} is {done}")),
+        _ => output.print(&format!("{name} is {done}")),
+    }
+    if let Some(document) = document.filter(|_| alone) {
+        let running = document
+            .trials
+            .iter()
+            .filter(|t| t.state == "running")
+            .count();
+        if running > 0 {
+            let trials = text::count(running as u64, "trial");
+            output.note(&format!(
+                "{trials} of it may still run at workers that cannot be reached now: they hear of it when their coordinator is back"
+            ));
+        }
     }
     Ok(Exit::Done)
 }

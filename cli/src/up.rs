@@ -1,5 +1,6 @@
 //! Things that stay until they are told to end: a whole fleet, a coordinator, a worker.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bonfire_coordinator::CoordinatorConfig;
@@ -87,7 +88,8 @@ fn announce(output: Output, coordinator: &LocalCoordinator, data: &Path) {
     // For a terminal in any folder.
     let token = std::path::absolute(data.join("token")).unwrap_or_else(|_| data.join("token"));
     let token = token.display().to_string();
-    let join = format!("bonfire worker --coordinator {address} --token-file {token}");
+    let reached = reached_at(&address);
+    let join = format!("bonfire worker --coordinator {reached} --token-file {token}");
     if output.is_json() {
         let document = json!({ "address": address, "token_file": token, "data": data.display().to_string(), "join": join });
         return json::print(output, &document);
@@ -99,10 +101,22 @@ fn announce(output: Output, coordinator: &LocalCoordinator, data: &Path) {
         ("join", join),
         (
             "submit",
-            format!("bonfire sweep submit SPEC --coordinator {address} --token-file {token}"),
+            format!("bonfire sweep submit SPEC --coordinator {reached} --token-file {token}"),
         ),
     ];
     output.print(&table::facts(&facts));
+}
+
+/// Where others reach a coordinator that listens at an address: one that listens everywhere is reached by its machine's name.
+fn reached_at(address: &str) -> String {
+    let listens = address.parse::<SocketAddr>();
+    match listens.ok().filter(|at| at.ip().is_unspecified()) {
+        None => address.to_owned(),
+        Some(at) => {
+            let name = bonfire_worker::host_name().unwrap_or_else(|| "HOST".to_owned());
+            format!("{name}:{}", at.port())
+        }
+    }
 }
 
 /// Waits for a signal, then ends workers before the coordinator they report to. A second signal ends all at once.

@@ -1,14 +1,14 @@
 //! A checkpoint's weights: exported as one safetensors file with a JSON file beside it, or compared with another's.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bonfire_domain::Digest;
 use bonfire_domain::checkpoint::{CHUNK_BYTES, CheckpointManifest, CheckpointPart};
 use bonfire_domain::dataset::{Preparation, PreparedManifest};
-use bonfire_domain::spec::Spec;
+use bonfire_domain::spec;
 use bonfire_domain::view::{CheckpointDocument, TrialDocument};
+use bonfire_store::WholeFile;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 
@@ -70,19 +70,19 @@ async fn export_in(
     let part = weights_part(&manifest, &document)?;
     let failed =
         |e: io::Error| Failure::failed(format!("cannot write {}: {e}", args.file.display()));
-    let mut whole = Whole::beside(&args.file).map_err(failed)?;
+    let mut whole = WholeFile::create(&args.file).map_err(failed)?;
     read_part(link, part, output, |chunk| {
-        whole.file.write_all(chunk).map_err(failed)
+        whole.write_all(chunk).map_err(failed)
     })
     .await?;
     let mut text = serde_json::to_string_pretty(&description).unwrap_or_default();
     text.push('\n');
-    let written = Whole::beside(&beside).and_then(|mut described| {
-        described.file.write_all(text.as_bytes())?;
-        described.finish(&beside)
+    let written = WholeFile::create(&beside).and_then(|mut described| {
+        described.write_all(text.as_bytes())?;
+        described.finish()
     });
     written.map_err(|e| Failure::failed(format!("cannot write {}: {e}", beside.display())))?;
-    whole.finish(&args.file).map_err(failed)?;
+    whole.finish().map_err(failed)?;
     Ok((document, beside))
 }
 
@@ -165,44 +165,19 @@ async fn prepared(link: &Link, trial: &TrialDocument) -> Result<Option<PreparedM
     };
     let unreadable =
         |e: serde_json::Error| Failure::failed(format!("the fleet's answer cannot be read: {e}"));
-    let spec: Spec = serde_json::from_value(trial.spec.clone()).map_err(unreadable)?;
+    let spec = spec::check(trial.spec.to_string().as_bytes(), &[]).map_err(|problems| {
+        let problem = problems.first().map_or("", |problem| &problem.message);
+        Failure::failed(format!(
+            "the spec of {} cannot be read: {problem}",
+            trial.row.trial
+        ))
+    })?;
     let Some(preparation) = Preparation::of(&spec, version) else {
         return Ok(None);
     };
     let text = link.fleet.fetch_prepared(preparation.key()).await?;
     text.map(|text| serde_json::from_str(&text).map_err(unreadable))
         .transpose()
-}
-
-/// A file under another name until it is whole; gone if it never is.
-struct Whole {
-    file: File,
-    part: PathBuf,
-}
-
-impl Whole {
-    fn beside(path: &Path) -> io::Result<Whole> {
-        let name = path
-            .file_name()
-            .map(|n| n.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        Ok(Whole {
-            file: File::create(&part)?,
-            part,
-        })
-    }
-
-    fn finish(self, path: &Path) -> io::Result<()> {
-        self.file.sync_all()?;
-        fs::rename(&self.part, path)
-    }
-}
-
-impl Drop for Whole {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.part); // nothing is there after the rename
-    }
 }
 
 /// Compares two checkpoints, tensor by tensor. Exit 0 if they are equal, 1 if they differ.
@@ -394,15 +369,5 @@ mod tests {
             ]
         );
         assert!(compare(&a, b"no").is_err());
-    }
-
-    #[test]
-    fn an_unfinished_file_is_not_left() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.json");
-        drop(Whole::beside(&path).unwrap());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-        Whole::beside(&path).unwrap().finish(&path).unwrap();
-        assert!(path.exists());
     }
 }

@@ -18,6 +18,8 @@ pub struct CoordinatorConfig {
     pub listen: SocketAddr,
     /// Allows listening beyond loopback, where the token travels in the clear.
     pub insecure: bool,
+    /// The workers of the directory's last coordinator ran in its process, which has ended: nobody waits for them.
+    pub workers_gone: bool,
     pub limits: Limits,
 }
 
@@ -131,6 +133,7 @@ impl CoordinatorConfig {
             data: data.into(),
             listen: raw.listen,
             insecure: raw.insecure,
+            workers_gone: false,
             limits: raw.limits,
         }
     }
@@ -166,6 +169,7 @@ impl CoordinatorConfig {
             data: raw.data,
             listen: raw.listen,
             insecure: raw.insecure,
+            workers_gone: false,
             limits: raw.limits,
         })
     }

@@ -85,7 +85,8 @@ fn parse(path: &str) -> Result<Asked, DocumentError> {
     }
     let rest = path.strip_prefix("/v1/").ok_or_else(unknown)?;
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let parts: Vec<&str> = rest.split('/').collect();
+    let decoded: Vec<String> = rest.split('/').map(decode).collect();
+    let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let trial = |name: &str, number: &str| format!("{name}/{number}");
     Ok(match parts.as_slice() {
         ["sweeps"] => Asked::Sweeps,
@@ -113,6 +114,30 @@ fn parse(path: &str) -> Result<Asked, DocumentError> {
         ["fleet"] => Asked::Fleet,
         _ => return Err(unknown()),
     })
+}
+
+/// A part of a path as it was before it was escaped (RFC 3986, section 2.1); what is no escape stays.
+fn decode(part: &str) -> String {
+    let hex = |pair: Option<&[u8]>| {
+        let pair = std::str::from_utf8(pair?).ok()?;
+        let digits = pair.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u8::from_str_radix(pair, 16).ok().filter(|_| digits)
+    };
+    let bytes = part.as_bytes();
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        match hex(bytes.get(at + 1..at + 3)).filter(|_| *byte == b'%') {
+            Some(decoded) => {
+                out.push(decoded);
+                at += 3;
+            }
+            None => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// How many suggestions a query asks for.

@@ -120,7 +120,10 @@ pub async fn start(
         log,
         recovered,
         snapshot_log_bytes: config.limits.snapshot_log_bytes,
-        leader: LeaderConfig::default(),
+        leader: LeaderConfig {
+            workers_gone: config.workers_gone,
+            ..LeaderConfig::default()
+        },
         clock,
         health: health.clone(),
         metrics: metrics.clone(),

@@ -20,3 +20,4 @@ mod reports;
 pub use agent::{WorkerEnd, WorkerError, run};
 pub use config::{ConfigError, ExecutorConfig, WorkerConfig};
 pub use executor::executor_main;
+pub use machine::host_name;

@@ -30,7 +30,10 @@ pub fn random() -> std::io::Result<u64> {
 /// What the worker registers with. It reads the running binary; call it once.
 pub fn facts(config: &WorkerConfig, worker: WorkerId) -> WorkerFacts {
     let name = config.name.clone();
-    let name = name.unwrap_or_else(|| format!("{}-{:04}", host_name(), worker.0 % 10_000));
+    let name = name.unwrap_or_else(|| {
+        let host = host_name().unwrap_or_else(|| "worker".to_owned());
+        format!("{host}-{:04}", worker.0 % 10_000)
+    });
     let devices = bonfire_engine::devices();
     let device = |index: usize| match devices.get(index % devices.len().max(1)).map(|d| &d.device) {
         Some(DeviceSpec::Cuda(index)) => format!("cuda:{index}"),
@@ -52,14 +55,10 @@ pub fn facts(config: &WorkerConfig, worker: WorkerId) -> WorkerFacts {
     }
 }
 
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() {
-        "worker".to_owned()
-    } else {
-        name.to_owned()
-    }
+/// What this machine is called; `None` where it has no name.
+pub fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Bytes of memory the machine has; 0 where the system does not say.

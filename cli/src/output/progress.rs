@@ -225,6 +225,30 @@ impl Glance {
 
     /// One plain line.
     pub fn line(&self) -> String {
+        self.parts().join("; ")
+    }
+
+    /// Trials an hour or a minute, and what is left; empty where neither is known.
+    fn pace(&self) -> String {
+        let done = f64::from(self.done());
+        let mut parts = Vec::new();
+        if done > 0.0 && self.seconds > 0.0 {
+            let a_minute = 60.0 * done / self.seconds;
+            parts.push(match a_minute >= 1.0 {
+                true => format!("{a_minute:.0}/min"),
+                false => format!("{:.1}/h", 60.0 * a_minute),
+            });
+        }
+        parts.extend(self.left());
+        parts.join(", ")
+    }
+
+    fn left(&self) -> Option<String> {
+        let eta = self.eta()?;
+        Some(format!("about {} left", text::seconds(eta)))
+    }
+
+    fn parts(&self) -> Vec<String> {
         let total: u32 = self.counts.values().sum();
         let of = self
             .limit
@@ -264,10 +288,8 @@ impl Glance {
             ));
         }
         parts.push(text::seconds(self.seconds));
-        if let Some(eta) = self.eta() {
-            parts.push(format!("about {} left", text::seconds(eta)));
-        }
-        parts.join("; ")
+        parts.extend(self.left());
+        parts
     }
 
     /// The running trials, a line each.
@@ -284,14 +306,14 @@ impl Glance {
                 self.metric,
                 text::parameters(&t.parameters)
             );
-            out.push_str(&text::cut(&line, 99));
+            out.push_str(&text::cut(&text::visible(&line), 99));
             out.push('\n');
         }
         let more = (self.count("running") as usize).saturating_sub(self.running.len());
         if more > 0 && !self.running.is_empty() {
             out.push_str(&format!("  and {more} more\n"));
         }
-        out.push_str(&text::cut(&self.line(), 99));
+        out.push_str(&text::wrap(&self.parts(), "; ", 99));
         out
     }
 }
@@ -322,6 +344,7 @@ impl Live {
             Mode::Terminal => {
                 let (_, bar, table) = self.bars.get_or_insert_with(|| bars(glance));
                 bar.set_position(u64::from(glance.done()));
+                bar.set_message(glance.pace());
                 table.set_message(glance.table());
             }
         }
@@ -352,11 +375,11 @@ impl Drop for Live {
 fn bars(glance: &Glance) -> (MultiProgress, ProgressBar, ProgressBar) {
     let all = MultiProgress::new();
     let bar = match glance.limit {
-        Some(limit) => ProgressBar::new(u64::from(limit))
-            .with_style(style("{elapsed_precise} {wide_bar} {pos}/{len} trials")),
-        None => {
-            ProgressBar::new_spinner().with_style(style("{elapsed_precise} {spinner} {pos} trials"))
-        }
+        Some(limit) => ProgressBar::new(u64::from(limit)).with_style(style(
+            "{elapsed_precise} {wide_bar} {pos}/{len} trials {msg}",
+        )),
+        None => ProgressBar::new_spinner()
+            .with_style(style("{elapsed_precise} {spinner} {pos} trials {msg}")),
     };
     let bar = all.add(bar);
     let table = all.add(ProgressBar::new_spinner().with_style(style("{msg}")));

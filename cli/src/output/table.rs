@@ -29,7 +29,12 @@ pub fn table(
     for row in &rows {
         let cells = row.iter().zip(&widths).enumerate();
         table.add_row(cells.map(|(column, (text, width))| {
-            let cell = Cell::new(text::cut(&text.replace('\n', " "), *width));
+            let text = text::visible(text);
+            // The first column is what a row is called.
+            let cell = Cell::new(match column {
+                0 => text::cut_middle(&text, *width),
+                _ => text::cut(&text, *width),
+            });
             if right.contains(&column) {
                 cell.set_alignment(CellAlignment::Right)
             } else {
@@ -75,7 +80,7 @@ pub fn facts(rows: &[(&str, String)]) -> String {
         .max()
         .unwrap_or(0);
     rows.iter()
-        .map(|(name, value)| format!("{name:width$}  {value}\n"))
+        .map(|(name, value)| format!("{name:width$}  {}\n", text::visible(value)))
         .collect()
 }
 
@@ -241,12 +246,17 @@ pub fn datasets(rows: &[DatasetDocument]) -> String {
 pub fn workers(rows: &[WorkerDocument]) -> String {
     let row = |w: &WorkerDocument| {
         let labels: Vec<String> = w.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let running = text::cut(&w.running.join(" "), 30);
+        let running = text::cut_middle(&w.running.join(" "), 30);
         // A slot may have a next trial besides the one that runs.
         let busy = w.running.len().min(w.slots as usize);
         let slots = format!("{busy}/{}", w.slots);
+        let named = rows.iter().filter(|other| other.worker == w.worker);
+        let name = match named.count() {
+            1 => w.worker.clone(),
+            _ => format!("{} {}", w.worker, w.id),
+        };
         vec![
-            w.worker.clone(),
+            name,
             w.state.clone(),
             slots,
             running,

@@ -103,6 +103,49 @@ pub fn cut(text: &str, width: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
+/// As [`cut`], what is left out being in the middle: the end of a name such as `digits-1/12` says which one it is.
+pub fn cut_middle(text: &str, width: usize) -> String {
+    /// As long as `/` and the number of a trial are.
+    const END: usize = 8;
+    let count = text.chars().count();
+    if count <= width || width <= END + 1 {
+        return cut(text, width);
+    }
+    let head: String = text.chars().take(width - END - 1).collect();
+    let tail: String = text.chars().skip(count - END).collect();
+    format!("{head}…{tail}")
+}
+
+/// On one line, whatever somebody wrote: control characters as they are written in source code, so that they do nothing to a
+/// terminal.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => out.push(' '),
+            control if control.is_control() => out.extend(control.escape_default()),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Parts in lines of at most `width` characters, a part never being broken; one that is wider is cut.
+pub fn wrap(parts: &[String], between: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + between.len() + part.chars().count() <= width => {
+                line.push_str(between);
+                line.push_str(part);
+            }
+            _ => lines.push(part.clone()),
+        }
+    }
+    let lines: Vec<String> = lines.iter().map(|line| cut(line, width)).collect();
+    lines.join("\n")
+}
+
 /// `1 trial`, `2 trials`.
 pub fn count(n: u64, what: &str) -> String {
     if n == 1 {
@@ -121,6 +164,20 @@ mod tests {
     #[track_caller]
     fn check(found: String, expected: &str) {
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_where_it_says_least() {
+        check(cut_middle("digits-1/12", 11), "digits-1/12");
+        check(
+            cut_middle(&format!("{}-1a2b/12", "n".repeat(64)), 20),
+            "nnnnnnnnnnn…-1a2b/12",
+        );
+        check(cut_middle("0123456789", 8), "0123456…");
+        check(visible("a\u{1b}[31mb\nc\td é"), "a\\u{1b}[31mb c\\td é");
+        let parts = ["one", "two", "three and more"].map(str::to_owned);
+        check(wrap(&parts, "; ", 10), "one; two\nthree and…");
+        check(wrap(&parts, "; ", 100), "one; two; three and more");
     }
 
     #[test]

@@ -19,6 +19,11 @@ fn paths_are_read() {
     check("/v1/sweeps/a-k2f/next?count=12", next(12));
     check("/v1/trials/a-k2f/17", Asked::Trial("a-k2f/17".into()));
     check(
+        "/v1/sweeps/%E6%97%A5%20b%2Fc",
+        Asked::Sweep("日 b/c".into()),
+    );
+    check("/v1/sweeps/%zz%4", Asked::Sweep("%zz%4".into()));
+    check(
         "/v1/trials/a-k2f/17/why",
         Asked::TrialWhy("a-k2f/17".into()),
     );

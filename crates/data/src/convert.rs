@@ -80,11 +80,8 @@ impl Schema {
             ));
         }
         if let Some(name) = types.keys().find(|t| !names.contains(t)) {
-            let problem = format!(
-                "types: there is no column {name}; columns: {}",
-                shorten(&names)
-            );
-            return Err(DataError::source(path, problem));
+            let problem = format!("there is no column {name}; columns: {}", shorten(&names));
+            return Err(DataError::types(path, problem));
         }
         for chunk in block.iter_mut() {
             spread(chunk, &names)?;

@@ -14,6 +14,9 @@ pub enum DataError {
     /// A source as a whole: its header, its format, its being empty.
     #[error("{}: {problem}", path.display())]
     Source { path: PathBuf, problem: String },
+    /// A kind that was said of a column, and that it cannot have.
+    #[error("{}: types: {problem}", path.display())]
+    Types { path: PathBuf, problem: String },
     /// One row or one value.
     #[error("{0}")]
     Cell(Box<CellError>),
@@ -60,7 +63,10 @@ impl DataError {
     /// True where the user must act: the source or the request is wrong, not the machine.
     pub fn is_users(&self) -> bool {
         match self {
-            DataError::Source { .. } | DataError::Cell(_) | DataError::Request { .. } => true,
+            DataError::Source { .. }
+            | DataError::Types { .. }
+            | DataError::Cell(_)
+            | DataError::Request { .. } => true,
             DataError::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
             DataError::Write { .. } | DataError::Damaged { .. } | DataError::Cancelled => false,
         }
@@ -81,6 +87,12 @@ impl DataError {
         let path = path.to_owned();
         let problem = problem.into();
         DataError::Source { path, problem }
+    }
+
+    pub(crate) fn types(path: &Path, problem: impl Into<String>) -> DataError {
+        let path = path.to_owned();
+        let problem = problem.into();
+        DataError::Types { path, problem }
     }
 
     pub(crate) fn request(problem: impl Into<String>) -> DataError {

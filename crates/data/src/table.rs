@@ -2,9 +2,8 @@
 
 mod read;
 
-use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,6 +11,7 @@ use arrow::array::{
     RecordBatch, StringArray,
 };
 use arrow::datatypes::{Field, Schema};
+use bonfire_store::WholeFile;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value};
 
@@ -62,36 +62,15 @@ pub fn write_table(
             cells.len()
         )));
     }
-    let part = Unfinished::beside(path);
     let failed = |e: std::io::Error| DataError::write(path, e);
-    let mut file = BufWriter::new(File::create(&part.0).map_err(failed)?);
+    let mut file = BufWriter::new(WholeFile::create(path).map_err(failed)?);
     match format {
         TableFormat::Csv => write_csv(&mut file, columns, rows).map_err(failed)?,
         TableFormat::Json => write_json(&mut file, columns, rows).map_err(failed)?,
         TableFormat::Parquet => write_parquet(&mut file, columns).map_err(failed)?,
     }
     let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
-    file.sync_all().map_err(failed)?;
-    fs::rename(&part.0, path).map_err(failed)
-}
-
-/// A file under another name until it is whole; gone if it never is.
-struct Unfinished(PathBuf);
-
-impl Unfinished {
-    fn beside(path: &Path) -> Unfinished {
-        let name = path
-            .file_name()
-            .map(|n| n.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        Unfinished(path.with_file_name(format!(".{name}.{}.part", std::process::id())))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0); // nothing is there after the rename
-    }
+    file.finish().map_err(failed)
 }
 
 fn write_csv(

@@ -1,5 +1,7 @@
 //! Finding what a user names on the command line: a name, a unique prefix, `last`.
 
+use std::collections::BTreeSet;
+
 use crate::cluster::Cluster;
 use crate::id::{SweepId, TrialId, WorkerId};
 
@@ -15,6 +17,13 @@ pub enum SelectError {
         count: usize,
         first: String,
         second: String,
+    },
+    #[error("{count} workers are named {name}: say which by its id, such as {first} or {second}")]
+    SameName {
+        name: String,
+        count: usize,
+        first: WorkerId,
+        second: WorkerId,
     },
     #[error("{sweep} has no trials yet: bonfire sweep show {sweep} says what it waits for")]
     NoTrials { sweep: String },
@@ -160,13 +169,23 @@ pub fn worker(cluster: &Cluster, text: &str) -> Result<WorkerId, SelectError> {
     if let Some(known) = cluster.workers().find(|w| w.id().to_string() == text) {
         return Ok(known.id());
     }
-    let names = cluster.workers().map(|w| w.facts.name.as_str());
-    let name = choose("worker", text, names)?;
-    let found = cluster.workers().find(|w| w.facts.name == name);
-    found.map(|w| w.id()).ok_or_else(|| SelectError::None {
-        kind: "worker",
-        text: text.to_owned(),
-    })
+    let names: BTreeSet<&str> = cluster.workers().map(|w| w.facts.name.as_str()).collect();
+    let name = choose("worker", text, names.into_iter())?;
+    let named = cluster.workers().filter(|w| w.facts.name == name);
+    let named: Vec<WorkerId> = named.map(|w| w.id()).collect();
+    match named[..] {
+        [] => Err(SelectError::None {
+            kind: "worker",
+            text: text.to_owned(),
+        }),
+        [one] => Ok(one),
+        [first, second, ..] => Err(SelectError::SameName {
+            name: name.to_owned(),
+            count: named.len(),
+            first,
+            second,
+        }),
+    }
 }
 
 #[cfg(test)]

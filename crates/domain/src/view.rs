@@ -405,7 +405,6 @@ pub fn trial(cluster: &Cluster, id: TrialId) -> Option<TrialDocument> {
     let sweep = cluster.sweep(id.sweep)?;
     let trial = sweep.trial(id.number)?;
     let spec = sweep.spec.with(&trial.parameters).ok();
-    let spec = spec.and_then(|s| serde_json::to_value(&s).ok());
     Some(TrialDocument {
         row: trial_row(sweep, &trial),
         exact: trial.exact,
@@ -423,7 +422,7 @@ pub fn trial(cluster: &Cluster, id: TrialId) -> Option<TrialDocument> {
             })
             .collect(),
         checkpoints: checkpoints(sweep, &trial),
-        spec: spec.unwrap_or(serde_json::Value::Null),
+        spec: spec.map_or(serde_json::Value::Null, |spec| spec.resolved()),
         dataset: sweep.dataset.map(|d| d.hex()),
         artifacts: artifacts::of_trial(cluster, id),
     })

@@ -8,8 +8,10 @@ pub mod checkpoint;
 mod error;
 pub mod journal;
 pub mod segment;
+mod whole;
 
 pub use blobs::{BlobWriter, Check, LocalBlobs, blob_of};
 pub use error::StoreError;
 pub use journal::Journal;
 pub use segment::{SegmentReader, TrialReports};
+pub use whole::WholeFile;

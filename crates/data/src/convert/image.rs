@@ -51,7 +51,10 @@ pub(super) fn measure(
         return Ok(());
     }
     let problem = format!("column {}: no image in the first rows", plan.name);
-    Err(DataError::source(path, problem))
+    Err(match plan.forced {
+        true => DataError::types(path, problem),
+        false => DataError::source(path, problem),
+    })
 }
 
 /// The first image's row, its length, and whether its pixels are bytes.

@@ -70,6 +70,9 @@ pub(crate) fn resolve(source: &Path) -> Result<(Format, Vec<PathBuf>), DataError
         list(source, DEPTH_MAX, &mut found)?;
         found.retain(|f| Format::of(f).is_some());
         found
+    } else if source.exists() {
+        let problem = "no file and no folder: the rows of a pipe or a device cannot be read twice";
+        return Err(DataError::source(source, problem));
     } else if glob::is_pattern(&text) {
         let mut found = expand(source)?;
         found.retain(|f| f.is_file());

@@ -2,7 +2,7 @@
 
 use bonfire_search::{Assignment, Ending, Event};
 
-use super::sweep::SweepState;
+use super::sweep::{Sweep, SweepState};
 use super::trial::{TrialState, Wish};
 use super::{Cluster, Outcome};
 use crate::command::{SweepAction, SweepEnding, TrialAction};
@@ -250,10 +250,7 @@ impl Cluster {
                     sweep.scheduler.observe(&Event::Ended { number, ending });
                 }
                 if sweep.state.is_terminal() {
-                    sweep.state = SweepState::Running;
-                    sweep.exhausted = Some("reopened for a resumed trial".to_owned());
-                    sweep.running_since = Some(at);
-                    sweep.ended = None;
+                    sweep.reopen("reopened for a resumed trial", at);
                 }
                 Ok(self.settle(index, id, TrialState::Pending, at))
             }
@@ -295,10 +292,7 @@ impl Cluster {
         let ending = Ending::Cancelled;
         sweep.scheduler.observe(&Event::Ended { number, ending });
         if sweep.state.is_terminal() {
-            sweep.state = SweepState::Running;
-            sweep.exhausted = Some("reopened for a forked trial".to_owned());
-            sweep.running_since = Some(at);
-            sweep.ended = None;
+            sweep.reopen("reopened for a forked trial", at);
         }
         let trial = sweep.id_of(number);
         self.blobs.take(&digests);
@@ -354,5 +348,16 @@ impl Cluster {
         };
         effects.push(Effect::SweepEnded { sweep: id });
         Ok(effects)
+    }
+}
+
+impl Sweep {
+    /// Runs again for a trial that was ended or is new; nothing more is suggested.
+    fn reopen(&mut self, why: &str, at: WallMs) {
+        self.state = SweepState::Running;
+        self.reason = Some(why.to_owned());
+        self.exhausted = Some("the trials that it was reopened for ended".to_owned());
+        self.running_since = Some(at);
+        self.ended = None;
     }
 }

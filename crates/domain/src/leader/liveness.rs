@@ -178,7 +178,7 @@ impl Leader {
         gone.into_iter().map(|id| self.lose(time, id)).collect()
     }
 
-    fn lose(&mut self, time: Time, worker: WorkerId) -> Action {
+    pub(super) fn lose(&mut self, time: Time, worker: WorkerId) -> Action {
         let pending = Pending {
             worker: Some(worker),
             ..Pending::default()

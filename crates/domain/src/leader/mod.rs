@@ -34,6 +34,8 @@ pub struct LeaderConfig {
     pub reconnect_ms_max: u64,
     /// What workers get on top when a new leader starts.
     pub start_grace_ms: u64,
+    /// The workers of the last leader are gone, and nobody waits for them.
+    pub workers_gone: bool,
     /// The first wait before a failed or lost trial starts again; doubles to `backoff_ms_max`.
     pub backoff_ms: u64,
     pub backoff_ms_max: u64,
@@ -51,6 +53,7 @@ impl Default for LeaderConfig {
             silent_ms_max: 10_000,
             reconnect_ms_max: 5_000,
             start_grace_ms: 10_000,
+            workers_gone: false,
             backoff_ms: 50,
             backoff_ms_max: 30_000,
             condemn_max: 256,
@@ -118,7 +121,14 @@ impl Leader {
         for worker in cluster.workers() {
             leader.contacts.insert(worker.id(), Contact::absent(grace));
         }
-        let mut actions = leader.delete_condemned(cluster);
+        let mut actions = Vec::new();
+        if config.workers_gone {
+            let gone = cluster
+                .workers()
+                .map(|worker| leader.lose(time, worker.id()));
+            actions.extend(gone);
+        }
+        actions.extend(leader.delete_condemned(cluster));
         actions.extend(leader.work(time, cluster));
         (leader, actions)
     }

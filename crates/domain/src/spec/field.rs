@@ -155,11 +155,13 @@ pub(super) fn split_index(name: &str) -> Option<(&str, Option<usize>)> {
         None => Some((name, None)),
         Some(rest) => {
             let (path, index) = rest.rsplit_once('[')?;
-            let digits = !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit());
+            let digits = index.bytes().all(|b| b.is_ascii_digit());
+            // One way to write each, so that no field has two names.
+            let plain = digits && (index == "0" || !index.starts_with('0'));
             index
                 .parse()
                 .ok()
-                .filter(|_| digits)
+                .filter(|_| plain)
                 .map(|index| (path, Some(index)))
         }
     }
@@ -234,6 +236,9 @@ mod tests {
             "model.hidden[x]",
             "model]",
             "model.hidden[-1]",
+            "model.hidden[+1]",
+            "model.hidden[01]",
+            "model.hidden[00]",
         ] {
             assert_eq!(split_index(bad), None, "{bad}");
         }
