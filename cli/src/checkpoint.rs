@@ -3,6 +3,7 @@
 use bonfire_domain::Digest;
 use bonfire_domain::checkpoint::CheckpointManifest;
 use bonfire_domain::view::CheckpointDocument;
+use bonfire_proto::client::ClientError;
 use bonfire_proto::wire::DeleteCheckpoint;
 use serde_json::json;
 
@@ -41,10 +42,24 @@ pub async fn manifest(link: &Link, of: &CheckpointDocument) -> Result<Checkpoint
     let digest =
         Digest::parse(hex).ok_or_else(|| Failure::failed(format!("{hex} is not a digest")))?;
     let bytes = link.fleet.blobs().get(digest, MANIFEST_BYTES_MAX).await;
-    let bytes =
-        bytes.map_err(|e| Failure::from(e).about(format!("manifest of {}", of.checkpoint)))?;
+    let bytes = bytes
+        .map_err(|e| lost(e, digest, &of.trial).about(format!("manifest of {}", of.checkpoint)))?;
     serde_json::from_slice(&bytes)
         .map_err(|e| Failure::failed(format!("manifest of {}: {e}", of.checkpoint)))
+}
+
+/// A part of a checkpoint that cannot be had: what the user named exists, so a blob that does not is a failure.
+pub fn lost(error: ClientError, digest: Digest, trial: &str) -> Failure {
+    let failure = match error {
+        ClientError::NotFound(_) => Failure::failed(format!(
+            "blob {} is gone from the coordinator's blobs, or was damaged and set aside there",
+            digest.hex()
+        )),
+        error => Failure::from(error),
+    };
+    failure.next(format!(
+        "take another checkpoint, those before it may be whole: see bonfire checkpoint list {trial}"
+    ))
 }
 
 /// The metrics of a manifest that are measurements; the others are what an epoch goes on from in its middle.
@@ -116,10 +131,10 @@ async fn show(global: &Global, checkpoint: &str, best: bool) -> Outcome {
             facts.push((
                 "part",
                 format!(
-                    "{} ({}, {} chunks)",
+                    "{} ({}, {})",
                     part.name,
                     text::bytes(part.bytes),
-                    part.chunks.len()
+                    text::count(part.chunks.len() as u64, "chunk")
                 ),
             ));
         }
@@ -175,7 +190,7 @@ async fn verify_in(
     let mut bytes = 0;
     for part in manifest.iter().flat_map(|m| &m.parts) {
         let mut size = 0;
-        weights::read_part(link, part, output, |chunk| {
+        weights::read_part(link, &document.trial, part, output, |chunk| {
             size += chunk.len() as u64;
             Ok(())
         })

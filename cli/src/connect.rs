@@ -9,7 +9,7 @@ use bonfire_proto::client::{self, ClientError, Fleet};
 use crate::args::{DATA, Global};
 use crate::local::{BRIEF_MAX, LOOK_AGAIN, LocalCoordinator, Opening, is_brief, is_kept_up};
 use crate::output::errors::Failure;
-use crate::output::say;
+use crate::output::{say, text};
 
 /// What a verb is about to do with a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Link {
                 addresses, flags, ..
             } => format!(" --coordinator {}{flags}", addresses.join(",")),
             Origin::Directory(data) if data == Path::new(DATA) => String::new(),
-            Origin::Directory(data) => format!(" --data {}", data.display()),
+            Origin::Directory(data) => format!(" --data {}", quoted_path(data)),
         }
     }
 
@@ -201,12 +201,31 @@ pub fn find_token(global: &Global) -> Result<Token, Failure> {
         .next("give the file that the coordinator made: --token-file FILE (or BONFIRE_TOKEN_FILE)"))
 }
 
+fn quoted_path(path: &Path) -> String {
+    text::quoted(&path.to_string_lossy())
+}
+
+/// Flags that name the fleet of a verb in a command to type next; empty for the data directory that is taken anyway.
+pub fn flags(global: &Global) -> String {
+    match (global.addresses().as_slice(), &global.data) {
+        ([], Some(data)) if data != Path::new(DATA) => format!(" --data {}", quoted_path(data)),
+        ([], _) => String::new(),
+        (addresses, _) => {
+            format!(
+                " --coordinator {}{}",
+                addresses.join(","),
+                token_flags(global)
+            )
+        }
+    }
+}
+
 /// What must be said again for [`find_token`] to find the same token. A token itself is never repeated.
 fn token_flags(global: &Global) -> String {
     match (&global.token, &global.token_file, &global.data) {
         (Some(_), ..) | (None, None, None) => String::new(),
-        (None, Some(file), _) => format!(" --token-file {}", file.display()),
-        (None, None, Some(data)) => format!(" --data {}", data.display()),
+        (None, Some(file), _) => format!(" --token-file {}", quoted_path(file)),
+        (None, None, Some(data)) => format!(" --data {}", quoted_path(data)),
     }
 }
 

@@ -35,6 +35,10 @@ async fn add(global: &Global, args: &AddFiles) -> Outcome {
     let options = ImportOptions {
         types: read_types(&args.types)?,
     };
+    let source = args.source.to_string_lossy();
+    if source.contains("://") {
+        return Err(Failure::wrong(submit::no_url(&source)));
+    }
     // What is wrong with the first rows is said before a name or a fleet is looked for.
     bonfire_data::peek(&args.source, &options)?;
     let name = match &args.name {
@@ -45,7 +49,7 @@ async fn add(global: &Global, args: &AddFiles) -> Outcome {
         })?,
     };
     let mut signals = Signals::watch()?;
-    let link = Link::open(global, Need::Write).await?;
+    let link = signals.unless(Link::open(global, Need::Write)).await?;
     let added = add_in(&link, &args.source, options, &name, output, &mut signals).await;
     link.close().await;
     let (document, lines) = added?;
@@ -57,9 +61,9 @@ async fn add(global: &Global, args: &AddFiles) -> Outcome {
     }
     let short: String = document.version.chars().take(12).collect();
     let mut out = format!(
-        "{name}@{short}: {}, {} columns, {}\n",
+        "{name}@{short}: {}, {}, {}\n",
         text::count(document.rows, "row"),
-        document.columns.len(),
+        text::count(document.columns.len() as u64, "column"),
         text::bytes(document.bytes)
     );
     match &lines {

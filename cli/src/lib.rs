@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {
-            output::say(&failure.to_string());
+            output::say(&failure.on(&connect::flags(&cli.global)).to_string());
             ExitCode::from(failure.exit as u8)
         }
     }

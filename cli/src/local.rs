@@ -248,6 +248,9 @@ fn start_failure(error: &StartError) -> Failure {
         StartError::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
             failure.next("pick another port with --port, or --port 0 for a free one")
         }
+        StartError::Log(error) if error.is_full() => {
+            failure.next("free some space, or choose another directory with --data")
+        }
         _ => failure,
     }
 }

@@ -176,10 +176,10 @@ fn resume_command(args: &Run, front: &Foreground, document: &SweepDocument) -> S
         .spec
         .overrides
         .iter()
-        .map(|(path, value)| format!(" --set '{path}={value}'"));
+        .map(|(path, value)| format!(" --set {}", text::quoted(&format!("{path}={value}"))));
     format!(
         "bonfire run {}{} --resume{flags}",
-        args.spec.spec.display(),
+        text::quoted(&args.spec.spec.to_string_lossy()),
         sets.collect::<String>()
     )
 }

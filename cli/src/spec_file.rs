@@ -10,9 +10,9 @@ use bonfire_domain::fit::{Rows, complete, fit};
 use bonfire_domain::spec::{Problem, Spec, TEXT_BYTES_MAX, check, render_problems};
 
 use crate::args::SpecArgs;
-use crate::locate;
 use crate::output::errors::Failure;
 use crate::output::text;
+use crate::{locate, submit};
 
 /// Extensions that make a name in `data.dataset` a file's.
 const EXTENSIONS: [&str; 5] = ["csv", "parquet", "jsonl", "ndjson", "txt"];
@@ -172,9 +172,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Paths are relative to the spec's own file; a bare word that is no file is a registered dataset.
 fn find_source(spec: &Path, written: &str) -> Result<Source, String> {
     if written.contains("://") {
-        return Err(format!(
-            "{written}: reading from a URL is not in this version; download it and name the file"
-        ));
+        return Err(submit::no_url(written));
     }
     let path = spec.parent().unwrap_or(Path::new("")).join(written);
     // Without the `.` in the middle of it.

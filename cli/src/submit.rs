@@ -261,6 +261,11 @@ impl Import<'_> {
     }
 }
 
+/// Why a source that is a URL is not read.
+pub fn no_url(written: &str) -> String {
+    format!("{written}: reading from a URL is not in this version; download it and name the file")
+}
+
 fn interrupted() -> Failure {
     Failure::failed("interrupted before all rows were there; nothing is left of them")
 }

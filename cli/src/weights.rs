@@ -1,7 +1,7 @@
 //! A checkpoint's weights: exported as one safetensors file with a JSON file beside it, or compared with another's.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bonfire_domain::Digest;
 use bonfire_domain::checkpoint::{CHUNK_BYTES, CheckpointManifest, CheckpointPart};
@@ -71,7 +71,7 @@ async fn export_in(
     let failed =
         |e: io::Error| Failure::failed(format!("cannot write {}: {e}", args.file.display()));
     let mut whole = WholeFile::create(&args.file).map_err(failed)?;
-    read_part(link, part, output, |chunk| {
+    read_part(link, &document.trial, part, output, |chunk| {
         whole.write_all(chunk).map_err(failed)
     })
     .await?;
@@ -94,12 +94,13 @@ fn weights_part<'a>(
     part.ok_or_else(|| Failure::failed(format!("{} holds no weights", document.checkpoint)))
 }
 
-/// Hands over a part's bytes in order, chunk by chunk, each compared with its digest.
+/// Hands over a part's bytes in order, chunk by chunk, each compared with its digest. `of`: the trial it belongs to.
 ///
 /// # Errors
 /// A chunk that is missing or damaged, a part of another length than its manifest says, the taker's own.
 pub async fn read_part(
     link: &Link,
+    of: &str,
     part: &CheckpointPart,
     output: Output,
     mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
@@ -111,8 +112,9 @@ pub async fn read_part(
         let got = blobs
             .get(chunk.digest, CHUNK_BYTES.max(chunk.bytes as usize) as u64)
             .await;
-        let got =
-            got.map_err(|e| Failure::from(e).about(format!("chunk {}", chunk.digest.short())))?;
+        let got = got.map_err(|e| {
+            checkpoint::lost(e, chunk.digest, of).about(format!("part {}", part.name))
+        })?;
         bytes += got.len() as u64;
         take(&got)?;
         transfer.update(bytes, Some(part.bytes));
@@ -236,7 +238,8 @@ async fn load(
     let document = documents::checkpoint(&link.fleet, checkpoint, false).await?;
     let manifest = manifest(link, &document).await?;
     let mut bytes = Vec::new();
-    read_part(link, weights_part(&manifest, &document)?, output, |chunk| {
+    let part = weights_part(&manifest, &document)?;
+    read_part(link, &document.trial, part, output, |chunk| {
         bytes.extend_from_slice(chunk);
         Ok(())
     })

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bonfire_domain::cluster::{SweepState, TrialState};
 use bonfire_store::LocalBlobs;
@@ -53,6 +53,16 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Why work does not go on although it could: a full disk, mostly.
+    pub(crate) fn unwell(&self) -> Option<String> {
+        let full = || {
+            let text = "the coordinator's disk is full: free some space, it goes on by itself";
+            let is_full = self.is_full.load(Ordering::Relaxed);
+            is_full.then(|| text.to_owned())
+        };
+        self.health.reasons().or_else(full)
+    }
+
     /// The text of a scrape.
     pub(crate) async fn scrape(&self) -> Result<String, AskError> {
         let ready = self.health.reasons().is_none();

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use bonfire_domain::cluster::{Cluster, Sweep};
+use bonfire_domain::cluster::{Cluster, Sweep, SweepState};
 use bonfire_domain::metric::Point;
 use bonfire_domain::select::{self, SelectError};
 use bonfire_domain::view::{self, FleetDocument, NodeDocument, SUGGESTIONS_MAX, TrialDocument};
@@ -181,8 +181,14 @@ pub(crate) async fn get(context: &Context, path: &str) -> Result<Document, Docum
 type Waits = BTreeMap<SweepId, String>;
 
 async fn waits(context: &Context) -> Result<Waits, DocumentError> {
-    let read = context.app.read(|view| {
-        let why = |sweep: &Sweep| Some((sweep.id, view.leader?.why_sweep(view.cluster, sweep)?));
+    let unwell = context.unwell();
+    let read = context.app.read(move |view| {
+        let running = |sweep: &Sweep| sweep.state == SweepState::Running;
+        let why = |sweep: &Sweep| {
+            let unwell = unwell.clone().filter(|_| running(sweep));
+            let why = unwell.or_else(|| view.leader?.why_sweep(view.cluster, sweep))?;
+            Some((sweep.id, why))
+        };
         view.cluster.sweeps().filter_map(why).collect()
     });
     Ok(read.await?)

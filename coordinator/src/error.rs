@@ -29,7 +29,7 @@ pub enum StartError {
     Format { path: PathBuf, found: String },
     #[error("{} does not hold a token of 64 hexadecimal digits", path.display())]
     Token { path: PathBuf },
-    #[error("the log cannot be opened: {}", chain(.0))]
+    #[error("the log cannot be used: {}", chain(.0))]
     Log(#[source] LogError),
     #[error(
         "{} is empty, yet there are blobs such as {}: put the log back, or start in another directory (an empty log owns no blobs, and they would be deleted)",

@@ -134,11 +134,15 @@ pub async fn start(
         ready,
         mut end,
     } = node;
-    if ready.await.is_err() {
-        return Err(match end.await {
-            Ok(Err(error)) => error.into(),
-            _ => RunError::Panicked.into(),
-        });
+    match ready.await {
+        Ok(Ok(())) => {}
+        Ok(Err(full)) => return Err(StartError::Log(full)),
+        Err(_) => {
+            return Err(match end.await {
+                Ok(Err(error)) => error.into(),
+                _ => RunError::Panicked.into(),
+            });
+        }
     }
     let (sealings, sealing) = mpsc::unbounded_channel();
     let parts = TrackerShell {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use bonfire_domain::search::{
-    Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion, Value,
+    Alike, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion, Value,
 };
 
 use crate::figure::Settings;
@@ -158,7 +158,7 @@ fn mixed() -> anyhow::Result<Space> {
         },
         _ => Range::Choice {
             values: (0..6).map(|v| Value::Text(format!("v{v}"))).collect(),
-            ordered: false,
+            alike: Alike::None,
         },
     })
 }

@@ -28,8 +28,16 @@ pub struct AddFiles {
     #[arg(long)]
     pub name: Option<String>,
     /// A column's kind where it is not to be inferred: numeric, categorical, text or image
-    #[arg(long = "type", value_name = "COLUMN=KIND", value_parser = super::parse_override)]
+    #[arg(long = "type", value_name = "COLUMN=KIND", value_parser = parse_type)]
     pub types: Vec<(String, String)>,
+}
+
+/// Splits `column=kind` at the last `=`, since a column's name may have one.
+fn parse_type(text: &str) -> Result<(String, String), String> {
+    match text.rsplit_once('=') {
+        Some((column, kind)) if !column.is_empty() => Ok((column.to_owned(), kind.to_owned())),
+        _ => Err("write COLUMN=KIND, such as zip=categorical".to_owned()),
+    }
 }
 
 #[derive(Clone, Debug, Args)]

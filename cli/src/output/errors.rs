@@ -65,6 +65,19 @@ impl Failure {
         self
     }
 
+    /// Lets a command to look with, which comes last in what is to do next, name the same fleet.
+    #[must_use]
+    pub fn on(&self, flags: &str) -> Failure {
+        let mut failure = self.clone();
+        if let Some(next) = &mut failure.next
+            && next.contains("see bonfire ")
+            && !next.contains(flags)
+        {
+            next.push_str(flags);
+        }
+        failure
+    }
+
     /// Puts lines in front of it.
     #[must_use]
     pub fn before(mut self, lines: String) -> Failure {
@@ -137,6 +150,18 @@ mod tests {
     #[track_caller]
     fn check(failure: &Failure, expected: &str) {
         assert_eq!(failure.to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_next_names_the_fleet() {
+        let failure = |next: &str| Failure::missing("none").next(next).on(" --data d");
+        check(
+            &failure("run it, or see bonfire sweep list"),
+            "error: none\n  next: run it, or see bonfire sweep list --data d",
+        );
+        let said = "see bonfire sweep list --data d";
+        check(&failure(said), &format!("error: none\n  next: {said}"));
+        check(&failure("name one"), "error: none\n  next: name one");
     }
 
     #[test]

@@ -146,6 +146,15 @@ pub fn wrap(parts: &[String], between: &str, width: usize) -> String {
     lines.join("\n")
 }
 
+/// A word for a shell: as it is, or in quotes.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,[]=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// `1 trial`, `2 trials`.
 pub fn count(n: u64, what: &str) -> String {
     if n == 1 {
@@ -176,6 +185,8 @@ mod tests {
         check(cut_middle("0123456789", 8), "0123456…");
         check(visible("a\u{1b}[31mb\nc\td é"), "a\\u{1b}[31mb c\\td é");
         let parts = ["one", "two", "three and more"].map(str::to_owned);
+        check(quoted("a/b-1.yaml"), "a/b-1.yaml");
+        check(quoted("it's a b"), r"'it'\''s a b'");
         check(wrap(&parts, "; ", 10), "one; two\nthree and…");
         check(wrap(&parts, "; ", 100), "one; two; three and more");
     }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
 
 use bonfire_consensus::{
-    DiskLog, Host, HostConfig, Input as HostInput, LogDone, LogThread, Output, Recovered, Refusal,
-    Role,
+    DiskLog, Host, HostConfig, Input as HostInput, LogDone, LogError, LogThread, Output, Recovered,
+    Refusal, Role,
 };
 use bonfire_domain::command::{self, Command};
 use bonfire_domain::effect::Effect;
@@ -49,8 +49,8 @@ pub(crate) struct NodeParts {
 /// A running node.
 pub(crate) struct Node {
     pub(crate) app: App,
-    /// Answered when the node leads and has applied everything; dropped if it cannot.
-    pub(crate) ready: oneshot::Receiver<()>,
+    /// Answered when the node leads and has applied everything, or with why its disk has no space for that; dropped if it cannot.
+    pub(crate) ready: oneshot::Receiver<Result<(), LogError>>,
     /// Why the loop ended; dropped if it panicked. Not a join handle: a runtime that is dropped must not wait for it.
     pub(crate) end: oneshot::Receiver<Result<(), RunError>>,
 }
@@ -147,7 +147,7 @@ struct Turn {
     changed: watch::Sender<u64>,
     condemned: Arc<RwLock<BTreeSet<Digest>>>,
     attempts: Attempts,
-    became_ready: Option<oneshot::Sender<()>>,
+    became_ready: Option<oneshot::Sender<Result<(), LogError>>>,
 }
 
 impl Turn {
@@ -308,6 +308,11 @@ impl Turn {
                 self.queued.push(HostInput::SnapshotStored { index });
             }
             LogDone::Full(error) => {
+                if let Some(ready) = self.became_ready.take() {
+                    // Whoever starts it hears that at once; what runs waits for space.
+                    let _ = ready.send(Err(error));
+                    return Ok(());
+                }
                 let reason = format!("{error}: free some space, the coordinator goes on by itself");
                 if self.health.complain(Part::Log, reason) {
                     tracing::warn!(%error, "the disk is full: nothing is accepted until there is space");
@@ -440,7 +445,7 @@ impl Turn {
                 self.publish();
                 self.health.recover(Part::Leadership);
                 if let Some(ready) = self.became_ready.take() {
-                    let _ = ready.send(());
+                    let _ = ready.send(Ok(()));
                 }
             }
             Role::Follower { .. } => {

@@ -11,7 +11,7 @@ use bonfire_domain::{SweepId, TrialId};
 use bonfire_store::segment::{Watermark, gather};
 use bonfire_store::{Journal, LocalBlobs, SegmentReader, StoreError, TrialReports, journal};
 
-use super::Series;
+use super::{Series, note};
 
 /// Reports of a journal, by trial.
 pub(super) type Reports = BTreeMap<TrialId, TrialReports>;
@@ -48,6 +48,7 @@ impl Index {
             next: 1,
             ..Index::default()
         };
+        note::check(dir, |number| cluster.segments().contains_key(&number))?;
         for (number, blob) in cluster.segments() {
             index.add_segment(*number, blobs, *blob)?;
             index.next = index.next.max(number + 1);
@@ -71,7 +72,20 @@ impl Index {
         index
             .marks
             .retain(|trial, _| cluster.sweep(trial.sweep).is_some());
+        note::remove(dir)?;
         Ok(index)
+    }
+
+    /// Notes what there is, for the next opening; without that a loss at rest may not show.
+    pub(super) fn close(&self, dir: &Path) {
+        let length = |number: &u64| {
+            let about = std::fs::metadata(dir.join(journal::name(*number))).ok()?;
+            Some((*number, about.len()))
+        };
+        let journals = self.unsealed.keys().filter_map(length).collect();
+        if let Err(error) = note::write(dir, &journals) {
+            tracing::warn!(%error, "the tracker's journals are not noted");
+        }
     }
 
     fn add_segment(

@@ -4,6 +4,7 @@
 //! whether an attempt may speak: who sends a batch here has asked.
 
 mod index;
+mod note;
 mod series;
 mod writer;
 

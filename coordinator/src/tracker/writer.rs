@@ -82,6 +82,7 @@ impl Writer {
             }
             self.write()?;
             if stopping {
+                self.index.close(&self.dir);
                 return Ok(());
             }
             self.seal_next();

@@ -41,6 +41,9 @@ pub trait LogStore: Send {
     /// As [`LogStore::append`].
     fn compact(&mut self, upto: u64) -> Result<(), LogError>;
 
+    /// Called last, when nothing more will come: what helps the next opening. Nothing that counts depends on it.
+    fn close(&mut self) {}
+
     /// Called when nothing is queued: the time for work that would otherwise hold up an append.
     fn prepare(&mut self) {}
 }

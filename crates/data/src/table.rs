@@ -224,7 +224,7 @@ mod tests {
         let path = directory.path().join(format!("t.{extension}"));
         write_table(&path, &table(), format).unwrap();
         assert_eq!(read_table(&path).unwrap(), *expected);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

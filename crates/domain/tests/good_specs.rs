@@ -1,7 +1,7 @@
 //! Good specs: the shipped configs, what their text means, and that nothing is lost on the way to text and back.
 #![allow(clippy::unwrap_used)]
 
-use bonfire_domain::search::{Assignment, Goal, Range, Value};
+use bonfire_domain::search::{Alike, Assignment, Goal, Range, Value};
 use bonfire_domain::spec::{ClassWeights, ModelSpec, Spec, check, json_schema, render_problems};
 use proptest::prelude::*;
 
@@ -324,6 +324,7 @@ search:
     share: { values: [0.5, 0, 1], ordered: false }
     kind: { values: [b, a] }
     any: { values: [auto, 3, 0.5, true] }
+    cell: { values: [conv, conv5, pool], distance: [[0, 1, 4], [1, 0, 3.5], [4, 3.5, 0]] }
     depth: { min: 1, max: 2, when: { share: 1, width: [16, 32] } }
 ";
 
@@ -339,7 +340,15 @@ fn external_parameters_are_what_their_ranges_say() {
     let text = |word: &str| Text(word.to_owned());
     let choice = |values: &[Value], ordered| Range::Choice {
         values: values.to_vec(),
-        ordered,
+        alike: Alike::neighbours(ordered),
+    };
+    let cell = Range::Choice {
+        values: ["conv", "conv5", "pool"].map(text).to_vec(),
+        alike: Alike::Apart(vec![
+            vec![0.0, 1.0, 4.0],
+            vec![1.0, 0.0, 3.5],
+            vec![4.0, 3.5, 0.0],
+        ]),
     };
     let integer = |max| Range::Integer {
         min: 1,
@@ -362,6 +371,7 @@ fn external_parameters_are_what_their_ranges_say() {
             choice(&[text("auto"), Int(3), Real(0.5), Bool(true)], false),
         ),
         ("depth", integer(2)),
+        ("cell", cell),
     ] {
         let found = search.space.parameters().iter().find(|p| p.name == name);
         assert_eq!(found.unwrap().range, expected, "{name}");

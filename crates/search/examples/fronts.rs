@@ -15,8 +15,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bonfire_search::{
-    Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space,
-    Suggestion, Value, front, hypervolume,
+    Alike, Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind,
+    Space, Suggestion, Value, front, hypervolume,
 };
 
 const BUDGETS: [usize; 4] = [50, 100, 200, 500];
@@ -42,7 +42,7 @@ fn choice(name: &str, values: &[&str]) -> Parameter {
     let values = values.iter().map(|v| Value::Text((*v).into())).collect();
     let range = Range::Choice {
         values,
-        ordered: false,
+        alike: Alike::None,
     };
     parameter(name, range)
 }

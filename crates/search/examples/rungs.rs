@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Mutex;
 
 use bonfire_search::{
-    Assignment, Event, Goal, Parameter, Range, Sampler, SamplerKind, Scheduler, SchedulerKind,
-    Space, Suggestion, Value, Verdict,
+    Alike, Assignment, Event, Goal, Parameter, Range, Sampler, SamplerKind, Scheduler,
+    SchedulerKind, Space, Suggestion, Value, Verdict,
 };
 
 const MAX: u64 = 27;
@@ -41,7 +41,7 @@ fn choice(name: &str, values: &[&str]) -> Parameter {
     let values = values.iter().map(|v| Value::Text((*v).into())).collect();
     let range = Range::Choice {
         values,
-        ordered: false,
+        alike: Alike::None,
     };
     Parameter {
         name: name.into(),

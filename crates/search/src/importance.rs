@@ -16,7 +16,7 @@ mod variance;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Assignment, Goal, Range, Space};
+use crate::{Alike, Assignment, Goal, Range, Space};
 use forest::{Forest, Side};
 
 /// Fewer trials say nothing that would hold.
@@ -136,7 +136,7 @@ fn side(range: &Range) -> Side {
     match range {
         Range::Choice {
             values,
-            ordered: false,
+            alike: Alike::None,
         } => Side::Category {
             count: values.len(),
         },

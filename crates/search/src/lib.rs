@@ -46,7 +46,8 @@ pub use scheduler::{
     StopReason, Turn, Verdict, brackets, explore,
 };
 pub use space::{
-    Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError, SpaceProblem, VALUES_MAX,
+    APART_MAX, Alike, Bound, Condition, PARAMETERS_MAX, Parameter, Range, Space, SpaceError,
+    SpaceProblem, VALUES_MAX,
 };
 pub use value::{Assignment, Value};
 pub use volume::hypervolume;

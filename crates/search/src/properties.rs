@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::{
-    Assignment, Condition, Ending, Event, Goal, Parameter, Range, RealSetting, Sampler,
+    Alike, Assignment, Condition, Ending, Event, Goal, Parameter, Range, RealSetting, Sampler,
     SamplerKind, Scheduler, SchedulerKind, Space, Suggestion, Turn, Value, Verdict,
 };
 
@@ -54,13 +54,28 @@ fn small_range() -> impl Strategy<Value = Range> {
         }),
         (1i64..5).prop_map(move |n| Range::Choice {
             values: texts(n),
-            ordered: false
+            alike: Alike::None
+        }),
+        vec(0.01f64..100.0, 10).prop_map(move |distances| Range::Choice {
+            values: texts(5),
+            alike: Alike::Apart(apart(&distances)),
         }),
         Just(Range::Choice {
             values: vec![Value::Bool(false), Value::Bool(true)],
-            ordered: false
+            alike: Alike::None
         }),
     ]
+}
+
+/// Any distances between five values, such as no places have.
+fn apart(distances: &[f64]) -> Vec<Vec<f64>> {
+    let mut rows = vec![vec![0.0; 5]; 5];
+    let pairs = (0..5).flat_map(|i| (0..i).map(move |j| (i, j)));
+    for ((i, j), distance) in pairs.zip(distances) {
+        rows[i][j] = *distance;
+        rows[j][i] = *distance;
+    }
+    rows
 }
 
 /// Up to six parameters, each with up to two conditions on earlier ones that are not continuous.

@@ -5,6 +5,7 @@
 
 mod ahead;
 mod allowed;
+mod apart;
 mod auto;
 mod axes;
 mod cma;

@@ -1,5 +1,6 @@
 //! What a sweep may try: parameters, their ranges, and the conditions under which they exist.
 
+mod alike;
 mod check;
 mod points;
 mod problem;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use alike::{APART_MAX, Alike};
 pub use problem::{Bound, SpaceError, SpaceProblem};
 pub use range::Range;
 pub(crate) use range::unit;

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use bonfire_search::{
-    Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion, Value,
+    Alike, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion, Value,
 };
 
 const REAL: Range = Range::Real {
@@ -25,7 +25,7 @@ fn integers(min: i64, max: i64) -> Range {
 fn bits() -> Range {
     Range::Choice {
         values: vec![Value::Int(0), Value::Int(1)],
-        ordered: false,
+        alike: Alike::None,
     }
 }
 

@@ -5,15 +5,15 @@
 use std::fmt::Write;
 
 use bonfire_search::{
-    Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Scheduler,
-    SchedulerKind, Space, Suggestion, Value,
+    Alike, Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind,
+    Scheduler, SchedulerKind, Space, Suggestion, Value,
 };
 
 fn texts(values: &[&str]) -> Range {
     let values = values.iter().map(|value| Value::Text((*value).to_owned()));
     Range::Choice {
         values: values.collect(),
-        ordered: false,
+        alike: Alike::None,
     }
 }
 
@@ -57,7 +57,7 @@ fn mixed() -> Vec<Parameter> {
             "model.hidden[0]",
             Range::Choice {
                 values: widths,
-                ordered: true,
+                alike: Alike::Neighbours,
             },
         ),
         parameter(
@@ -97,7 +97,7 @@ fn finite() -> Vec<Parameter> {
                 "nesterov",
                 Range::Choice {
                     values: vec![Value::Bool(false), Value::Bool(true)],
-                    ordered: false,
+                    alike: Alike::None,
                 },
             ),
             "kind",

@@ -1,6 +1,7 @@
 //! One executor process as its agent sees it: three pipes and an exit status. Decides nothing.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use super::spawn::{Launch, Spawner};
 
 /// Bytes read from a pipe at once.
 const READ_BYTES: usize = 64 << 10;
+/// Reads of a pipe that is never empty, after which events count: more than the pipe holds.
+const WAITING_READS_MAX: usize = 16;
 /// How long the pipes of a dead process are read for what it left; a grandchild may hold them open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -103,7 +106,12 @@ impl Process {
                 Ok(count) => drop(self.outgoing.drain(..count)),
                 Err(_) => self.stdin = None, // its end is seen by the wait below
             },
-            count = read(stdout, out_bytes), if stdout.is_some() => self.take_output(count, &mut heard),
+            count = read(stdout, out_bytes), if stdout.is_some() => {
+                self.take_output(count, &mut heard);
+                if !heard.events.is_empty() {
+                    self.take_waiting_log(wall(), &mut heard);
+                }
+            }
             count = read(stderr, err_bytes), if stderr.is_some() => self.take_log(count, wall(), &mut heard),
             status = child.wait() => {
                 self.read_last_words(wall(), &mut heard).await;
@@ -138,6 +146,22 @@ impl Process {
         }
         self.lines
             .push(&self.err_bytes[..count], time, &mut heard.logs);
+    }
+
+    /// Reads what is in the pipe now and waits for no more. What was logged before an event was said is there when the event is
+    /// heard, and the two pipes are read in any order: a last line would come after its attempt has ended.
+    fn take_waiting_log(&mut self, time: WallMs, heard: &mut Heard) {
+        for _ in 0..WAITING_READS_MAX {
+            // The pipe does not block, as the runtime needs that, too.
+            let waiting = match &self.stderr {
+                Some(stderr) => nix::unistd::read(stderr.as_fd(), &mut self.err_bytes),
+                None => return,
+            };
+            match waiting {
+                Ok(count) => self.take_log(count, time, heard),
+                Err(_) => return, // nothing more now; an end is seen by the next reading
+            }
+        }
     }
 
     /// Reads what a dead process left in its pipes.

@@ -1,9 +1,10 @@
 //! The log on disk: segments that are only appended to, and snapshot files beside them.
 //!
 //! Files of the directory: `{number}.log` (see [`super::segment`]), `spare.log` (the next segment, space reserved, no head
-//! yet), `{index}.snap` (see [`crate::encode`]) and `new.part` (a snapshot being written). The caller holds a lock on the
-//! directory.
+//! yet), `{index}.snap` (see [`crate::encode`]), `end.note` (see `note`) and `new.part` (a snapshot or a note being written). The
+//! caller holds a lock on the directory.
 
+mod note;
 mod open;
 
 #[cfg(test)]
@@ -91,6 +92,23 @@ impl LogStore for DiskLog {
             self.sync_names()?;
         }
         Ok(())
+    }
+
+    fn close(&mut self) {
+        if self.usable().is_err() {
+            return;
+        }
+        // Without the note a log that loses its end at rest cannot be told from one that was torn.
+        let note = note::encode(self.next_record);
+        let written = self.files.create(PART).and_then(|mut file| {
+            file.write_at(&note, 0)?;
+            file.sync()
+        });
+        let named = written.and_then(|()| self.files.rename(PART, note::NAME));
+        match named {
+            Ok(()) => _ = self.files.sync_names(),
+            Err(_) => _ = self.files.remove(PART),
+        }
     }
 
     fn prepare(&mut self) {

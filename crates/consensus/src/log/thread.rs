@@ -105,6 +105,12 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
+        self.write_all(jobs);
+        self.log.close();
+    }
+
+    /// Returns when it is told to stop, or cannot go on.
+    fn write_all(&mut self, jobs: &Receiver<Job>) {
         loop {
             self.wait(jobs);
             for job in jobs.try_iter() {

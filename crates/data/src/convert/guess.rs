@@ -43,19 +43,36 @@ pub(super) fn kind(block: &[RawChunk], column: usize, name: &str) -> Result<Colu
                         Parsed::Marker => markers += 1,
                         parsed @ (Parsed::Rounded(_) | Parsed::Text) => {
                             others += 1;
-                            first_other.get_or_insert((chunk, row, cell, parsed));
+                            first_other
+                                .get_or_insert_with(|| (chunk, row, cell.to_string(), parsed));
                         }
                     }
                 }
             }
             RawColumn::Json(values) => {
-                for value in values {
-                    match value {
-                        Value::Null => {}
-                        Value::Number(n) if values::json_number(n).1 => {}
-                        Value::Array(_) => json = ColumnKind::Image,
-                        _ => return Ok(ColumnKind::Categorical),
-                    }
+                for (row, value) in values.iter().enumerate() {
+                    let parsed = match value {
+                        Value::Null => continue,
+                        Value::Array(_) => {
+                            json = ColumnKind::Image;
+                            continue;
+                        }
+                        Value::Number(n) => match values::json_number(n) {
+                            (_, true) => {
+                                numbers += 1;
+                                continue;
+                            }
+                            (number, false) => Parsed::Rounded(number),
+                        },
+                        _ => Parsed::Text,
+                    };
+                    others += 1;
+                    let text = || {
+                        value
+                            .as_str()
+                            .map_or_else(|| value.to_string(), str::to_owned)
+                    };
+                    first_other.get_or_insert_with(|| (chunk, row, text(), parsed));
                 }
             }
             RawColumn::Array(_) => {}

@@ -3,6 +3,7 @@
 //! [`Spec`] is made by `check` from the text a user wrote, or read back from its own canonical JSON (which is what the log
 //! keeps). It never holds a path that only the client could read: `data.dataset` names a dataset version once submitted.
 
+mod alike;
 mod assign;
 mod check;
 mod clash;

@@ -1,6 +1,6 @@
 //! The spec as text again, with everything that was left out filled in; `check` reads it back to the same spec.
 
-use bonfire_search::{Parameter, Range, Value};
+use bonfire_search::{Alike, Parameter, Range, Value};
 use serde_json::{Map, Value as Json};
 
 use super::field::{self, Field};
@@ -144,12 +144,18 @@ fn parameter_json(parameter: &Parameter) -> Json {
             map.insert("max".into(), Json::from(*max));
             map.insert("log".into(), Json::from(*log));
         }
-        Range::Choice { values, ordered } => {
+        Range::Choice { values, alike } => {
             map.insert(
                 "values".into(),
                 Json::Array(values.iter().map(value_json).collect()),
             );
-            map.insert("ordered".into(), Json::from(*ordered));
+            if let Alike::Apart(rows) = alike {
+                let row = |row: &Vec<f64>| -> Json { row.iter().copied().map(real_json).collect() };
+                map.insert("distance".into(), rows.iter().map(row).collect());
+            } else {
+                let ordered = *alike == Alike::Neighbours;
+                map.insert("ordered".into(), Json::from(ordered));
+            }
         }
     }
     if !parameter.when.is_empty() {

@@ -186,6 +186,11 @@ fn parameters_json() -> Json {
                 "log": { "type": "boolean", "description": "equal chances for equal ratios" },
                 "values": { "type": "array", "items": scalar, "minItems": 1 },
                 "ordered": { "type": "boolean", "description": "neighbours in values are alike" },
+                "distance": {
+                    "type": "array",
+                    "items": { "type": "array", "items": { "type": "number", "minimum": 0 } },
+                    "description": "how far values are apart: a row a value, the same there and back, 0 to itself",
+                },
                 "when": {
                     "type": "object",
                     "description": "the parameter exists where each of these has that value, or one of those",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bonfire_search::{
-    Condition, Parameter, Range, Sampler, SamplerKind, Scheduler, Space, SpaceError, SpaceProblem,
-    Value,
+    Alike, Condition, Parameter, Range, Sampler, SamplerKind, Scheduler, Space, SpaceError,
+    SpaceProblem, Value,
 };
 
 use super::assign;
@@ -15,7 +15,7 @@ use super::shape::{Datum, Shape};
 use super::suggest;
 use super::tree::{Content, Entry, Node, Scalar};
 use super::units;
-use super::{Spec, demands, external, probe};
+use super::{Spec, alike, demands, external, probe};
 
 const PATH: &str = "search.parameters";
 
@@ -94,6 +94,11 @@ fn show(parameters: &Node, error: &SpaceError, sink: &mut Sink) {
             SpaceProblem::NoValues
             | SpaceProblem::DuplicateValue { .. }
             | SpaceProblem::ValueNotFinite { .. } => "values",
+            SpaceProblem::TooManyApart { .. }
+            | SpaceProblem::DistancesMissing { .. }
+            | SpaceProblem::ApartFromItself { .. }
+            | SpaceProblem::NotApart { .. }
+            | SpaceProblem::NotSymmetric { .. } => "distance",
             _ => "when",
         };
         entry.value.get(key).map_or(entry.at, |inner| inner.at)
@@ -163,7 +168,7 @@ fn resolve_any_kind(
     other.map_or(direct, |field| Ok((field, index)))
 }
 
-const KEYS: [&str; 6] = ["min", "max", "log", "values", "ordered", "when"];
+const KEYS: [&str; 7] = ["min", "max", "log", "values", "ordered", "distance", "when"];
 
 /// `shape` is `None` where the name is wrong; then only what needs no field is looked at.
 fn read_range(entry: &Entry, shape: Option<&'static Shape>, sink: &mut Sink) -> Option<Range> {
@@ -197,11 +202,11 @@ fn read_range(entry: &Entry, shape: Option<&'static Shape>, sink: &mut Sink) -> 
         }
         (Some(values), None, None) => read_values(entry, values, shape, sink),
         (None, Some(min), Some(max)) => {
-            if get("ordered").is_some() {
-                return refuse(
-                    "ordered",
-                    "ordered goes with values, not with min and max".into(),
-                );
+            for key in ["ordered", "distance"] {
+                if get(key).is_some() {
+                    let message = format!("{key} goes with values, not with min and max");
+                    return refuse(key, message);
+                }
             }
             read_ends(entry, min, max, shape, sink)
         }
@@ -212,7 +217,12 @@ fn read_range(entry: &Entry, shape: Option<&'static Shape>, sink: &mut Sink) -> 
     }
 }
 
-fn read_flag(entry: &Entry, key: &str, otherwise: bool, sink: &mut Sink) -> Option<bool> {
+pub(super) fn read_flag(
+    entry: &Entry,
+    key: &str,
+    otherwise: bool,
+    sink: &mut Sink,
+) -> Option<bool> {
     let Some(inner) = entry.value.get(key) else {
         return Some(otherwise);
     };
@@ -290,11 +300,11 @@ fn read_values(
     let numeric = |value: &Value| matches!(value, Value::Int(_) | Value::Real(_));
     let mut values: Vec<Value> = read.into_iter().collect::<Option<_>>()?;
     let numbers = values.iter().all(numeric);
-    let ordered = read_flag(entry, "ordered", numbers, sink)?;
-    if numbers && ordered {
-        values.sort_by(Value::total_cmp); // neighbours in the list are alike
+    let alike = alike::read(entry, &format!("{PATH}.{}", entry.key), numbers, sink)?;
+    if numbers && alike == Alike::Neighbours {
+        values.sort_by(Value::total_cmp);
     }
-    Some(Range::Choice { values, ordered })
+    Some(Range::Choice { values, alike })
 }
 
 /// A datum as a trial's value; `None` for lists and maps.

@@ -22,7 +22,7 @@ fn choice(name: &str, values: &[&str]) -> Parameter {
         name,
         Range::Choice {
             values: values.collect(),
-            ordered: false,
+            alike: Alike::None,
         },
     )
 }

@@ -7,8 +7,8 @@ use proptest::sample::Index;
 use super::told::{outcomes, search_told};
 use super::{any_range, distinct, points, search, searching, small_range, spaces};
 use crate::{
-    Assignment, Event, Goal, Parameter, PriorTrial, Range, Requirement, Requirements, Sampler,
-    SamplerError, SamplerKind, Space, StartError, Suggestion, Value, complete_start,
+    Alike, Assignment, Event, Goal, Parameter, PriorTrial, Range, Requirement, Requirements,
+    Sampler, SamplerError, SamplerKind, Space, StartError, Suggestion, Value, complete_start,
 };
 
 fn require(texts: &[&str]) -> Requirements {
@@ -199,7 +199,7 @@ fn check_start(given: &[&[(&str, f64)]], texts: &[&str], expected: Result<usize,
     let kind = Parameter {
         range: Range::Choice {
             values: vec![Value::Int(1), Value::Int(2)],
-            ordered: false,
+            alike: Alike::None,
         },
         ..real("kind")
     };

@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Parameter, Range, Value};
+use crate::{Alike, Parameter, Range, Value};
 
 fn space() -> Space {
     let texts = |words: &[&str]| words.iter().map(|w| Value::Text((*w).to_owned())).collect();
     let choice = |values: Vec<Value>| Range::Choice {
         values,
-        ordered: false,
+        alike: Alike::None,
     };
     let real = Range::Real {
         min: 0.0,

@@ -1,6 +1,9 @@
 //! The space as models see it: a point is one number a parameter, all on the same scale.
 
-use crate::{Assignment, Range, Space};
+use std::sync::Arc;
+
+use super::apart::Apart;
+use crate::{Alike, Assignment, Range, Space};
 
 /// The coordinate of a parameter that is not active.
 pub(super) const ABSENT: f64 = -1.0;
@@ -15,8 +18,11 @@ pub(super) const CELLS_MAX: u128 = 32;
 /// What a coordinate is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Axis {
-    /// The index of one of `count` values without an order.
-    Category { count: usize },
+    /// The index of one of `count` values without an order. `apart`: how far they are apart, where not all alike.
+    Category {
+        count: usize,
+        apart: Option<Arc<Apart>>,
+    },
     /// The index of one of a few values in order. Value i takes the part `edges[i]` to `edges[i + 1]` of [0, 1].
     Cells { edges: Vec<f64> },
     /// A place in [0, 1], in logarithms where the range says so.
@@ -35,8 +41,12 @@ pub(super) struct Axes {
 impl Axis {
     fn of(range: &Range) -> Axis {
         match (range, range.cardinality()) {
-            (Range::Choice { values, ordered }, _) if !ordered => Axis::Category {
+            (Range::Choice { values, alike }, _) if *alike != Alike::Neighbours => Axis::Category {
                 count: values.len(),
+                apart: match alike {
+                    Alike::Apart(rows) => Some(Arc::new(Apart::of(rows))),
+                    _ => None,
+                },
             },
             (_, Some(count)) if count <= CELLS_MAX => Axis::Cells {
                 edges: edges(range, count as usize),
@@ -70,7 +80,7 @@ impl Axis {
     /// The coordinate at a share of the axis in [0, 1).
     pub(super) fn at_share(&self, share: f64) -> f64 {
         match self {
-            Axis::Category { count } => libm::floor(share * *count as f64),
+            Axis::Category { count, .. } => libm::floor(share * *count as f64),
             Axis::Cells { .. } | Axis::Line => self.coordinate(share),
         }
     }
@@ -169,7 +179,7 @@ mod tests {
         let values = (0..count).map(|i| Value::Text(format!("v{i:02}")));
         Range::Choice {
             values: values.collect(),
-            ordered,
+            alike: Alike::neighbours(ordered),
         }
     }
 
@@ -223,7 +233,10 @@ mod tests {
         check(
             texts(40, false),
             &[(text("v00"), 0.0), (text("v39"), 39.0)],
-            &Axis::Category { count: 40 },
+            &Axis::Category {
+                count: 40,
+                apart: None,
+            },
         );
     }
 

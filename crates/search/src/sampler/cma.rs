@@ -21,6 +21,7 @@ mod run;
 mod shape;
 mod weights;
 
+pub(super) use eigen::decompose;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -77,7 +78,7 @@ impl Layout {
         for (i, (axis, parameter)) in known.axes.all().iter().zip(parameters).enumerate() {
             match axis {
                 _ if parameter.range.cardinality() == Some(1) => {}
-                Axis::Category { count } => layout.categories.push((i, *count)),
+                Axis::Category { count, .. } => layout.categories.push((i, *count)),
                 Axis::Cells { .. } | Axis::Line => layout.ordered.push(i),
             }
         }

@@ -1,6 +1,6 @@
 //! A Gaussian process: the next point is the one of which most improvement is expected.
 //!
-//! What it costs is capped: of a longer history the [`TOLD_MAX`] best and newest trials are looked at, covariances are
+//! What it costs is capped: of a longer history [`TOLD_MAX`] trials are looked at, the best and those near the best one, covariances are
 //! fitted to [`FIT_MAX`] of those, and of the running trials the newest [`RUNNING_MAX`] count. Nothing is kept between
 //! suggestions; a batch shares its fit, which follows from the history alone.
 //!
@@ -20,17 +20,22 @@ mod matrix;
 mod normal;
 mod output;
 mod posterior;
+mod region;
+mod warping;
 
 use super::Known;
 use super::history::Told;
 use crate::Assignment;
+use acquire::Place;
 pub(super) use explain::explain;
 use fit::Hyper;
 pub(super) use normal::quantile;
 use posterior::Posterior;
+use region::Region;
 
-/// The most trials with a result that are looked at: half of them the best, half the newest others.
+/// The most trials with a result that are looked at: half of them the best, half the nearest to the best one of the [`NEWEST`] others.
 const TOLD_MAX: usize = 200;
+const NEWEST: usize = 2_000;
 /// The most trials that covariances are fitted to: half of them the best, half spread over the others.
 const FIT_MAX: usize = 60;
 /// The most running trials that are looked at: the newest.
@@ -43,6 +48,8 @@ pub(super) struct Model<'a> {
     points: Vec<&'a [f64]>,
     /// One an objective.
     outputs: Vec<Output>,
+    /// Where to look; of several objectives everywhere.
+    region: Option<Region>,
 }
 
 /// What one objective is at the points, and how it covaries.
@@ -62,7 +69,11 @@ impl<'a> Model<'a> {
         let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
         let chosen = spread(points.len());
         let outputs = vec![Output::new(known, &points, &chosen, &told, None)];
-        Model { points, outputs }
+        Model {
+            points,
+            outputs,
+            region: Region::of(known),
+        }
     }
 }
 
@@ -104,9 +115,11 @@ pub(super) fn suggest(
         .map(|output| Posterior::new(known.axes, &model.points, output, running.iter().copied()));
     let posteriors: Vec<Posterior<'_>> = posteriors.collect::<Option<_>>()?;
     if let [posterior] = &posteriors[..] {
-        let score = |point: &[f64]| posterior.log_expected_improvement(point);
-        let starts = &model.points[..acquire::CLIMBS.min(model.points.len())];
-        return acquire::search(known, starts, &tried, score, number, is_new);
+        let place = Place {
+            starts: &model.points[..acquire::CLIMBS.min(model.points.len())],
+            region: model.region.as_ref(),
+        };
+        return acquire::search(known, place, &tried, posterior, number, is_new);
     }
     front::suggest(known, &posteriors, &tried, number, is_new)
 }
@@ -145,19 +158,35 @@ fn select<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
     numbers.sort_unstable();
     let is_other = |told: &Told<'_>| numbers.binary_search(&told.number).is_err();
     let newest = known.history.newest_compared(known.goal).filter(is_other);
-    let mut newest: Vec<Told<'a>> = newest.take(TOLD_MAX - TOLD_MAX / 2).collect();
+    let mut near = nearest(known, &chosen, newest.take(NEWEST));
     let loss = |told: &Told<'_>| told.loss.unwrap_or(f64::INFINITY);
     let violation = |told: &Told<'_>| match told.loss {
         Some(_) => -1.0,
         None => told.violation.unwrap_or(f64::INFINITY),
     };
-    newest.sort_by(|a, b| {
+    near.sort_by(|a, b| {
         let by_loss = loss(a).total_cmp(&loss(b));
         let by_violation = violation(a).total_cmp(&violation(b));
         by_loss.then(by_violation).then(a.number.cmp(&b.number))
     });
-    chosen.extend(newest);
+    chosen.extend(near);
     chosen
+}
+
+/// Those nearest to the first of `chosen`, as many as there is room for.
+fn nearest<'a>(
+    known: &Known<'a>,
+    chosen: &[Told<'a>],
+    others: impl Iterator<Item = Told<'a>>,
+) -> Vec<Told<'a>> {
+    let Some(best) = chosen.first() else {
+        return others.take(TOLD_MAX).collect();
+    };
+    let square = |told: &Told<'a>| kernel::square(known.axes, best.point, told.point);
+    let mut others: Vec<(f64, Told<'a>)> = others.map(|told| (square(&told), told)).collect();
+    others.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.number.cmp(&b.1.number)));
+    others.truncate(TOLD_MAX - chosen.len());
+    others.into_iter().map(|(_, told)| told).collect()
 }
 
 /// At most [`FIT_MAX`] places of that many: the first half of them in a row, the rest evenly.

@@ -178,7 +178,7 @@ mod tests {
     /// Whether a coordinate is one of the axis.
     fn is_on(axis: &Axis, x: f64) -> bool {
         match axis {
-            Axis::Category { count } => x.fract() == 0.0 && (0.0..*count as f64).contains(&x),
+            Axis::Category { count, .. } => x.fract() == 0.0 && (0.0..*count as f64).contains(&x),
             Axis::Cells { edges } => {
                 x.fract() == 0.0 && (0.0..(edges.len() - 1) as f64).contains(&x)
             }
@@ -215,7 +215,7 @@ mod tests {
                 let (_, mutants) = check(&cells(count), a, b);
                 let stay = mutants.iter().filter(|x| **x == a).count();
                 assert!(count == 1 || stay == 0, "{count} {stay}");
-                check(&Axis::Category { count }, a, b);
+                check(&Axis::Category { count, apart: None }, a, b);
             }
         }
     }

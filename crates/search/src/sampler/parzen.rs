@@ -11,6 +11,7 @@
 
 use rand_chacha::rand_core::RngCore;
 
+use super::apart::Apart;
 use super::axes::{Axes, Axis, is_absent};
 use crate::space::unit;
 
@@ -53,6 +54,8 @@ enum Column<'a> {
         other: f64,
         none: f64,
     },
+    /// Values of a category that are more or less alike; `table` as below.
+    Alike { count: usize, table: Vec<f64> },
     Cells {
         axis: &'a Axis,
         sigma: f64,
@@ -146,7 +149,7 @@ impl<'a> Parzen<'a> {
                     };
                 }
             }
-            Column::Cells { count, table, .. } => {
+            Column::Alike { count, table } | Column::Cells { count, table, .. } => {
                 for (log, centre) in logs.iter_mut().zip(&self.centres) {
                     *log += table[row(centre[d], *count) * count + x as usize];
                 }
@@ -186,6 +189,16 @@ impl<'a> Parzen<'a> {
                     libm::floor(unit(stream.next_u64()) * *count as f64)
                 }
             }
+            Column::Alike { count, table } => {
+                let from = row(centre, *count) * count;
+                let mut left = unit(stream.next_u64());
+                let inner = &table[from..from + count - 1]; // what rounding leaves is the last one's
+                let passed = inner.iter().take_while(|log| {
+                    left -= libm::exp(**log);
+                    left >= 0.0
+                });
+                passed.count() as f64
+            }
             Column::Cells { axis, sigma, .. } => {
                 let place = if is_absent(centre) {
                     unit(stream.next_u64())
@@ -207,7 +220,14 @@ fn column<'a>(
     centres: impl Iterator<Item = f64>,
 ) -> Column<'a> {
     match axis {
-        Axis::Category { count } => {
+        Axis::Category {
+            count,
+            apart: Some(apart),
+        } => Column::Alike {
+            count: *count,
+            table: alike_table(apart, *count, rest),
+        },
+        Axis::Category { count, apart: None } => {
             let each = rest / *count as f64;
             Column::Category {
                 count: *count,
@@ -263,6 +283,24 @@ fn row(centre: f64, count: usize) -> usize {
     }
 }
 
+/// A value as far from a kernel's own as any has the weight that it would have without distances; nearer ones have more, by the
+/// square of their distance.
+///
+/// Source: a discrete kernel of the exponential form, as in Watanabe 2023, <https://arxiv.org/abs/2304.11127>, and Optuna's
+/// `categorical_distance_func`.
+fn alike_table(apart: &Apart, count: usize, rest: f64) -> Vec<f64> {
+    let each = rest / count as f64;
+    let farthest = libm::log(each / (1.0 + each));
+    let mut table = Vec::with_capacity((count + 1) * count);
+    for own in 0..count {
+        let logs = || (0..count).map(|to| farthest * apart.square(own, to));
+        let sum: f64 = logs().map(libm::exp).sum();
+        table.extend(logs().map(|log| log - libm::log(sum)));
+    }
+    table.extend(vec![-libm::log(count as f64); count]);
+    table
+}
+
 fn cell_table(axis: &Axis, edges: &[f64], sigma: f64) -> Vec<f64> {
     let count = edges.len() - 1;
     let mut table = Vec::with_capacity((count + 1) * count);
@@ -303,176 +341,4 @@ fn truncated(centre: f64, sigma: f64, stream: &mut impl RngCore) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::axes::ABSENT;
-    use super::*;
-    use crate::sampler::random::stream;
-    use crate::{Assignment, Condition, Parameter, Range, Space, Value};
-
-    const WIDTH: Width = Width {
-        scale: 0.2,
-        steps_max: 100.0,
-        floor: 1.0,
-    };
-
-    fn parameter(name: &str, range: Range, when: &[(&str, i64)]) -> Parameter {
-        let when = when.iter().map(|(parent, value)| Condition {
-            parameter: (*parent).to_owned(),
-            any_of: vec![Value::Int(*value)],
-        });
-        Parameter {
-            name: name.to_owned(),
-            range,
-            when: when.collect(),
-        }
-    }
-
-    fn line() -> Range {
-        Range::Real {
-            min: 0.0,
-            max: 1.0,
-            log: false,
-        }
-    }
-
-    fn cells(count: i64) -> Range {
-        Range::Integer {
-            min: 1,
-            max: count,
-            log: false,
-        }
-    }
-
-    fn category(count: i64) -> Range {
-        Range::Choice {
-            values: (0..count).map(Value::Int).collect(),
-            ordered: false,
-        }
-    }
-
-    fn axes(parameters: Vec<Parameter>) -> (Space, Axes) {
-        #![allow(clippy::unwrap_used)]
-        let space = Space::new(parameters).unwrap();
-        let axes = Axes::of(&space);
-        (space, axes)
-    }
-
-    /// Densities computed with mpmath to 30 digits.
-    #[track_caller]
-    fn check(range: Range, centres: &[f64], weights: &[f64], x: f64, expected: f64) {
-        let (_, axes) = axes(vec![parameter("a", range, &[])]);
-        let points: Vec<[f64; 1]> = centres.iter().map(|c| [*c]).collect();
-        let centres = points.iter().map(|p| &p[..]).collect();
-        let parzen = Parzen::new(&axes, centres, weights.to_vec(), &[ABSENT], WIDTH);
-        let found = libm::exp(parzen.log_density(&[x], &mut Vec::new()));
-        assert!(
-            (found / expected - 1.0).abs() < 1e-12,
-            "{found:?} {expected:?}"
-        );
-    }
-
-    #[test]
-    fn known_densities() {
-        // One kernel: its width is the narrowest, 1/2. Beside it the prior, of the same weight.
-        check(line(), &[0.5], &[1.0], 0.5, KNOWN[0]);
-        check(line(), &[0.0], &[1.0], 1.0, KNOWN[1]);
-        // Two kernels: 1/3 is wider than 0.2 * 2^(-1/5).
-        check(line(), &[0.2, 0.9], &[1.5, 0.5], 0.3, KNOWN[2]);
-        check(cells(4), &[3.0], &[1.0], 0.0, KNOWN[3]);
-        check(cells(4), &[3.0], &[1.0], 3.0, KNOWN[4]);
-        // A category: (1 + 1/3) / 2 for its own value, 1/6 for each of the others; the prior 1/3.
-        check(
-            category(3),
-            &[1.0],
-            &[1.0],
-            1.0,
-            (2.0 / 3.0 + 1.0 / 3.0) / 2.0,
-        );
-        check(
-            category(3),
-            &[1.0],
-            &[1.0],
-            2.0,
-            (1.0 / 6.0 + 1.0 / 3.0) / 2.0,
-        );
-    }
-
-    const KNOWN: [f64; 5] = [
-        1.084_368_567_256_816_6,
-        0.613_129_348_225_038_4,
-        1.194_850_099_686_666_7,
-        0.183_704_868_174_385_05,
-        0.301_688_133_749_202_7,
-    ];
-
-    /// A category, cells in two branches and a line in one of them.
-    fn branches() -> (Space, Axes, Vec<[f64; 4]>) {
-        let (space, axes) = axes(vec![
-            parameter("kind", category(2), &[]),
-            parameter("left", cells(3), &[("kind", 0)]),
-            parameter("right", line(), &[("kind", 1)]),
-            parameter("size", cells(2), &[]),
-        ]);
-        let none = ABSENT;
-        let centres = vec![
-            [0.0, 2.0, none, 0.0],
-            [1.0, none, 0.25, 1.0],
-            [1.0, none, 0.9, 1.0],
-        ];
-        (space, axes, centres)
-    }
-
-    #[test]
-    fn a_density_over_branches_adds_up_to_one_and_draws_follow_it() {
-        let (space, axes, centres) = branches();
-        let points = centres.iter().map(|c| &c[..]).collect();
-        let absent = [ABSENT; 4];
-        let parzen = Parzen::new(&axes, points, vec![1.0, 2.0, 1.0], &absent, WIDTH);
-        let mut scratch = Vec::new();
-        let mut density = |x: [f64; 4]| libm::exp(parzen.log_density(&x, &mut scratch));
-        // Left: kind 0, 3 x 2 points. Right: kind 1, ten parts of the line by 2.
-        let mut shares = Vec::new();
-        for size in 0..2 {
-            for left in 0..3 {
-                shares.push(density([0.0, f64::from(left), ABSENT, f64::from(size)]));
-            }
-            for part in 0..10 {
-                let middle = |i: i32| (f64::from(part) + (f64::from(i) + 0.5) / 64.0) / 10.0;
-                let places = (0..64).map(middle);
-                let mass: f64 = places
-                    .map(|x| density([1.0, ABSENT, x, f64::from(size)]) / 640.0)
-                    .sum();
-                shares.push(mass);
-            }
-        }
-        let total: f64 = shares.iter().sum();
-        assert!((total - 1.0).abs() < 1e-4, "{total}");
-
-        let mut stream = stream(b"test:test:parzen", 1, 2);
-        let mut counts = vec![0u32; shares.len()];
-        for _ in 0..20_000 {
-            let kernel = parzen.pick(unit(stream.next_u64()));
-            let mut x = [ABSENT; 4];
-            let point: Assignment = axes.decode(&space, |d| {
-                x[d] = parzen.draw(kernel, d, &mut stream);
-                x[d]
-            });
-            assert!(space.contains(&point), "{point:?}");
-            let cell = if x[0] == 0.0 {
-                x[1] as usize
-            } else {
-                3 + (x[2] * 10.0) as usize
-            };
-            counts[x[3] as usize * 13 + cell] += 1;
-        }
-        let chi2: f64 = counts
-            .iter()
-            .zip(&shares)
-            .map(|(count, share)| {
-                let fair = share * 20_000.0;
-                (f64::from(*count) - fair) * (f64::from(*count) - fair) / fair
-            })
-            .sum();
-        assert!((6.0..63.0).contains(&chi2), "25 degrees of freedom: {chi2}"); // 0.01 % on either side
-    }
-}
+mod tests;

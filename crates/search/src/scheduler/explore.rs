@@ -10,7 +10,7 @@ use rand_chacha::rand_core::RngCore;
 use super::SchedulerKind;
 use crate::sampler::stream;
 use crate::space::unit;
-use crate::{Assignment, Range, Space, Value};
+use crate::{Alike, Assignment, Range, Space, Value};
 
 /// The parameters of trial `number`, which goes on from a checkpoint of one with the parameters `parent`; `None` under
 /// schedulers without a population. A point of the space if `parent` is one.
@@ -90,7 +90,13 @@ fn moved(range: &Range, own: &Value, perturb: f64, coin: u64) -> Value {
             };
             Value::Int(value.clamp(*min, *max))
         }
-        (Range::Choice { ordered: true, .. }, own) => {
+        (
+            Range::Choice {
+                alike: Alike::Neighbours,
+                ..
+            },
+            own,
+        ) => {
             let at = range.index_of(own).unwrap_or(0);
             range.nth(if up { at + 1 } else { at.saturating_sub(1) })
         }
@@ -192,7 +198,7 @@ mod tests {
     fn ordered_values_move_to_a_neighbour_and_others_not_at_all() {
         let choice = |ordered| Range::Choice {
             values: [1, 8, 64].map(Value::Int).to_vec(),
-            ordered,
+            alike: Alike::neighbours(ordered),
         };
         check(
             choice(true),
@@ -235,7 +241,7 @@ mod tests {
         let text = |value: &str| Value::Text(value.into());
         let choice = |values: &[&str]| Range::Choice {
             values: values.iter().map(|value| text(value)).collect(),
-            ordered: false,
+            alike: Alike::None,
         };
         let real = Range::Real {
             min: 1.0,

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::alike;
 use super::problem::Bound;
-use super::{Condition, PARAMETERS_MAX, Parameter, Range, SpaceError, SpaceProblem, VALUES_MAX};
+use super::{
+    Alike, Condition, PARAMETERS_MAX, Parameter, Range, SpaceError, SpaceProblem, VALUES_MAX,
+};
 use crate::Value;
 
 /// Every problem, in the order of `parameters`, cycles last. Of too many parameters that alone is said.
@@ -98,7 +101,13 @@ fn range_problems(range: &Range) -> Vec<SpaceProblem> {
             }
             problems
         }
-        Range::Choice { values, .. } => choice_problems(values),
+        Range::Choice { values, alike } => {
+            let mut problems = choice_problems(values);
+            if let Alike::Apart(rows) = alike {
+                problems.extend(alike::problem(values, rows));
+            }
+            problems
+        }
     }
 }
 
@@ -268,7 +277,7 @@ mod tests {
     fn choice(values: &[Value]) -> Range {
         Range::Choice {
             values: values.to_vec(),
-            ordered: false,
+            alike: Alike::None,
         }
     }
 

@@ -35,6 +35,16 @@ pub enum SpaceProblem {
     ValueNotFinite { value: String },
     #[error("values has {value} twice")]
     DuplicateValue { value: Value },
+    #[error("distance goes with at most {max} values")]
+    TooManyApart { max: usize },
+    #[error("distance needs {expected} rows of {expected} numbers, one a value, and has {found}")]
+    DistancesMissing { found: usize, expected: usize },
+    #[error("distance from {value} to itself must be 0")]
+    ApartFromItself { value: Value },
+    #[error("distance from {from} to {to} must be a number above 0")]
+    NotApart { from: Value, to: Value },
+    #[error("distance from {from} to {to} is not the same as back")]
+    NotSymmetric { from: Value, to: Value },
     #[error("when names {parent}, which is not a parameter of this search")]
     UnknownParent { parent: String },
     #[error(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Value;
+use crate::{Alike, Value};
 
 /// The values one parameter may take. Both ends of a range belong to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,10 +17,10 @@ pub enum Range {
         max: i64,
         log: bool,
     },
-    /// `ordered`: neighbours in the list are alike. No two values are the same by value.
+    /// No two values are the same by value.
     Choice {
         values: Vec<Value>,
-        ordered: bool,
+        alike: Alike,
     },
 }
 
@@ -252,7 +252,7 @@ mod tests {
     fn choices_share_evenly() {
         let range = Range::Choice {
             values: ["a", "b", "c", "d"].map(|v| Value::Text(v.into())).to_vec(),
-            ordered: false,
+            alike: Alike::None,
         };
         for (fraction, expected) in [(0, "a"), (HALF - 1, "b"), (HALF, "c"), (END, "d")] {
             check(range.clone(), fraction, Value::Text(expected.into()));

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
-use bonfire_search::{Condition, Goal, Parameter, Range, Requirement, Requirements, SamplerKind};
+use bonfire_search::{
+    Alike, Condition, Goal, Parameter, Range, Requirement, Requirements, SamplerKind,
+};
 
 use super::curve::{exponent, median};
 use super::*;
@@ -21,7 +23,7 @@ fn choice(name: &str, values: &[Value]) -> Parameter {
         name: name.to_owned(),
         range: Range::Choice {
             values: values.to_vec(),
-            ordered: false,
+            alike: Alike::None,
         },
         when: vec![],
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use raft::eraftpb::Snapshot;
 
 use super::{
-    Current, DiskLog, PART, SEGMENT_BYTES, SPARE, Sealed, parse_snapshot_name, snapshot_name,
+    Current, DiskLog, PART, SEGMENT_BYTES, SPARE, Sealed, note, parse_snapshot_name, snapshot_name,
 };
 use crate::encode::{self, DecodeError, SectionRef};
 use crate::log::files::{Directory, Files};
@@ -57,6 +57,7 @@ impl DiskLog {
         }
         let hard = reading.replay.hard().clone();
         let next_record = reading.next.map_or(1, |(_, record)| record);
+        check_end(files.as_ref(), &names, segments.last(), next_record)?;
         let reset = snapshot
             .as_ref()
             .map(|snapshot| (snapshot.get_metadata().index, snapshot.get_metadata().term));
@@ -146,6 +147,38 @@ impl DiskLog {
         });
         Ok(())
     }
+}
+
+/// Refuses a log with fewer records than it had when it was closed.
+fn check_end(
+    files: &dyn Files,
+    names: &[String],
+    last: Option<&ReadSegment>,
+    next_record: u64,
+) -> Result<(), LogError> {
+    if !names.iter().any(|name| name == note::NAME) {
+        return Ok(());
+    }
+    let path = files.path(note::NAME);
+    let note = files
+        .read(note::NAME)
+        .map_err(|error| LogError::io("read", path.clone(), error))?;
+    let Some(noted) = note::decode(&note) else {
+        let what = "it is not what closing the log wrote".into();
+        let offset = 0;
+        return Err(LogError::Damaged { path, offset, what });
+    };
+    if next_record >= noted {
+        return Ok(());
+    }
+    let (path, offset) = match last {
+        Some(last) => (files.path(&segment::name(last.number)), last.good_bytes),
+        None => (files.path(&segment::name(1)), 0),
+    };
+    let missing = noted - next_record;
+    let what =
+        format!("its end is gone, {missing} records that were there when the log was closed");
+    Err(LogError::Damaged { path, offset, what })
 }
 
 fn read_snapshot(files: &dyn Files, index: u64) -> Result<Snapshot, LogError> {

@@ -115,6 +115,33 @@ fn what_was_appended_is_found_again() {
 }
 
 #[test]
+fn an_end_that_is_gone_is_refused_after_a_close() {
+    let (disk, mut log) = filled(3);
+    log.close();
+    drop(log);
+    check(&disk, Ok(3));
+    // The last record and all behind it.
+    let name = segments(&disk).pop().unwrap();
+    let end = segment::HEAD_BYTES + 2 * RECORD;
+    disk.edit(&name, |bytes| bytes.truncate(end as usize + 30));
+    check(&disk, Err((&name, end)));
+    // What came after the close may be torn as ever.
+    let (disk, mut log) = filled(3);
+    log.close();
+    let (mut log, _) = {
+        drop(log);
+        open(&disk).unwrap()
+    };
+    log.append(&[batch(4, 4..=4, 1)]).unwrap();
+    drop(log);
+    let end = segment::HEAD_BYTES + 3 * RECORD;
+    disk.edit(&name, |bytes| bytes.truncate(end as usize + 30));
+    check(&disk, Ok(3));
+    disk.edit(note::NAME, |bytes| bytes[13] ^= 1);
+    check(&disk, Err((note::NAME, 0)));
+}
+
+#[test]
 fn a_torn_record_at_the_end_is_cut() {
     for torn in 1..RECORD as usize {
         let (disk, mut log) = filled(2);

@@ -8,7 +8,7 @@ const STEPS_MAX: u32 = 60;
 
 /// The eigenvalues of a symmetric matrix of `n` rows, and its eigenvectors as the columns of a matrix of the same form.
 /// Both in no particular order. `None` where it has an entry that is not finite, or does not converge.
-pub(super) fn decompose(matrix: &[f64], n: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+pub(in crate::sampler) fn decompose(matrix: &[f64], n: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     if n == 0 || matrix.iter().any(|entry| !entry.is_finite()) {
         return None;
     }

@@ -1,9 +1,13 @@
 //! Looks for the point of which most improvement is expected: points drawn evenly, then hill climbing from the best of
-//! those and from the best trials, one axis at a time.
+//! those and from the best trials: up the slope on lines, where there is one, and one axis at a time on the others.
+//!
+//! Source of the steps up the slope: Igel and Huesken 2003 (iRprop-).
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
+use super::posterior::Posterior;
+use super::region::Region;
 use crate::Assignment;
 use crate::sampler::Known;
 use crate::sampler::axes::{ABSENT, Axis, is_absent};
@@ -19,6 +23,11 @@ pub(super) const CLIMBS: usize = 3;
 const STEPS: usize = 8;
 /// The most values of a category that are tried in one step; of more, as many drawn ones.
 const VALUES: usize = 8;
+/// Steps up the slope; the first step of a coordinate, and the bounds of a step.
+const ASCENT: usize = 24;
+const ASCENT_STEP: f64 = 0.05;
+const ASCENT_STEP_MIN: f64 = 1e-5;
+const ASCENT_STEP_MAX: f64 = 0.25;
 /// How far the first step goes at most on a line, what that shrinks by where no step is better, and where it ends.
 const WIDTH: f64 = 0.1;
 const SHRINK: f64 = 0.4;
@@ -32,27 +41,64 @@ struct Candidate {
     point: Assignment,
 }
 
+/// What is expected of a point.
+pub(super) trait Expects {
+    fn score(&self, point: &[f64]) -> f64;
+
+    /// The score with its slope by the coordinates on lines, if that can be had.
+    fn slope(&self, _point: &[f64]) -> Option<(f64, Vec<f64>)> {
+        None
+    }
+}
+
+/// Of several objectives.
+impl<F: Fn(&[f64]) -> f64> Expects for F {
+    fn score(&self, point: &[f64]) -> f64 {
+        self(point)
+    }
+}
+
+impl Expects for Posterior<'_> {
+    fn score(&self, point: &[f64]) -> f64 {
+        self.log_expected_improvement(point)
+    }
+
+    fn slope(&self, point: &[f64]) -> Option<(f64, Vec<f64>)> {
+        Some(self.improvement_and_slope(point))
+    }
+}
+
 struct Search<'s, S, F> {
     known: &'s Known<'s>,
-    score: S,
+    expects: &'s S,
+    region: Option<&'s Region>,
     /// The trials that the process knows: no point of a continuous space comes twice either.
     tried: &'s [&'s [f64]],
     is_new: F,
     stream: ChaCha8Rng,
 }
 
-/// The point of the highest score that was found; `None` if none was new. `trials`: those to climb from.
+/// Where to look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'s> {
+    /// Trials to climb from, those in a region's place.
+    pub(super) starts: &'s [&'s [f64]],
+    pub(super) region: Option<&'s Region>,
+}
+
+/// The point of the highest score that was found; `None` if none was new.
 pub(super) fn search(
     known: &Known<'_>,
-    trials: &[&[f64]],
+    place: Place<'_>,
     tried: &[&[f64]],
-    score: impl Fn(&[f64]) -> f64,
+    expects: &impl Expects,
     number: u32,
     is_new: impl Fn(&Assignment) -> bool,
 ) -> Option<Assignment> {
     let mut search = Search {
         known,
-        score,
+        expects,
+        region: place.region,
         tried,
         is_new,
         stream: stream(b"bonfire:gp:00001", known.seed, u64::from(number)),
@@ -61,7 +107,11 @@ pub(super) fn search(
     let drawn = (0..draws).filter_map(|_| search.draw());
     let mut drawn: Vec<Candidate> = drawn.take(DRAWS).collect();
     drawn.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let starts = trials
+    let starts = match place.region {
+        Some(region) => vec![region.centre()],
+        None => place.starts.to_vec(),
+    };
+    let starts = starts
         .iter()
         .map(|point| (f64::NEG_INFINITY, point.to_vec()));
     let mut starts: Vec<(f64, Vec<f64>)> = starts.collect();
@@ -82,8 +132,12 @@ pub(super) fn search(
     best.map(|best| best.point)
 }
 
-impl<S: Fn(&[f64]) -> f64, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
+impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
     fn draw(&mut self) -> Option<Candidate> {
+        if let Some(region) = self.region {
+            let at = region.draw(self.known.axes, &mut self.stream);
+            return self.candidate(&at, None);
+        }
         let nowhere = vec![ABSENT; self.known.axes.len()];
         self.candidate(&nowhere, None)
     }
@@ -103,7 +157,7 @@ impl<S: Fn(&[f64]) -> f64, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
         });
         let is_new = (self.is_new)(&point) && !self.tried.contains(&&*coordinates);
         is_new.then(|| Candidate {
-            score: (self.score)(&coordinates),
+            score: self.expects.score(&coordinates),
             coordinates,
             point,
         })
@@ -114,6 +168,9 @@ impl<S: Fn(&[f64]) -> f64, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
         let mut best = None;
         let mut width = WIDTH;
         let has_line = self.known.axes.all().contains(&Axis::Line);
+        if has_line && self.expects.slope(&from).is_some() {
+            return self.climb_slopes(score, from);
+        }
         for _ in 0..STEPS {
             match self.step(&from, width) {
                 Some(step) if step.score > score => {
@@ -128,11 +185,67 @@ impl<S: Fn(&[f64]) -> f64, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
         best
     }
 
+    /// Up the slope on lines and step by step on the other axes, in turns.
+    fn climb_slopes(&mut self, mut score: f64, mut from: Vec<f64>) -> Option<Candidate> {
+        let mut best = None;
+        for _ in 0..STEPS {
+            let up = self.ascend(&from);
+            let up = self.candidate(&up, None);
+            if let Some(up) = up
+                && up.score > score
+            {
+                score = up.score;
+                from.clone_from(&up.coordinates);
+                best = Some(up);
+            }
+            match self.step(&from, 0.0) {
+                Some(step) if step.score > score => {
+                    score = step.score;
+                    from.clone_from(&step.coordinates);
+                    best = Some(step);
+                }
+                _ => break,
+            }
+        }
+        best
+    }
+
+    /// The best place on the way up the slope, the coordinates on lines all at once.
+    fn ascend(&self, from: &[f64]) -> Vec<f64> {
+        let mut x = from.to_vec();
+        let mut best = (f64::NEG_INFINITY, x.clone());
+        let mut steps = vec![ASCENT_STEP; x.len()];
+        let mut before = vec![0.0; x.len()];
+        for _ in 0..ASCENT {
+            let Some((score, mut slopes)) = self.expects.slope(&x) else {
+                break;
+            };
+            if score > best.0 {
+                best = (score, x.clone());
+            }
+            for d in 0..x.len() {
+                let turn = slopes[d] * before[d];
+                if turn > 0.0 {
+                    steps[d] = f64::min(steps[d] * 1.2, ASCENT_STEP_MAX);
+                } else if turn < 0.0 {
+                    steps[d] = f64::max(steps[d] * 0.5, ASCENT_STEP_MIN);
+                    slopes[d] = 0.0; // stay, and go on from here
+                }
+                if slopes[d] != 0.0 {
+                    let (low, high) = self.region.map_or((0.0, 1.0), |region| region.ends(d));
+                    x[d] = (x[d] + steps[d] * slopes[d].signum()).clamp(low, high);
+                }
+            }
+            before = slopes;
+        }
+        best.1
+    }
+
     /// The best of the points that differ in one coordinate.
     fn step(&mut self, from: &[f64], width: f64) -> Option<Candidate> {
         let mut best: Option<Candidate> = None;
         for d in 0..from.len() {
-            if is_absent(from[d]) {
+            if is_absent(from[d]) || (width == 0.0 && self.known.axes.all()[d] == Axis::Line) {
                 continue;
             }
             for to in neighbours(&self.known.axes.all()[d], from[d], width, &mut self.stream) {
@@ -150,7 +263,7 @@ impl<S: Fn(&[f64]) -> f64, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
 
 fn neighbours(axis: &Axis, at: f64, width: f64, stream: &mut ChaCha8Rng) -> Vec<f64> {
     match axis {
-        Axis::Category { count } if *count <= VALUES => (0..*count)
+        Axis::Category { count, .. } if *count <= VALUES => (0..*count)
             .map(|value| value as f64)
             .filter(|value| *value != at)
             .collect(),

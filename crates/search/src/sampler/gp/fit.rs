@@ -5,9 +5,10 @@
 //! likelihood and its gradient); Hvarfner et al. 2024, <https://arxiv.org/abs/2402.02229> (length scales that grow with
 //! the root of the dimension); Igel and Huesken 2003 (iRprop-).
 
-use super::kernel::{differences, matern_slope};
+use super::kernel::{matern_slope, place, set_off};
 use super::matrix::Lower;
-use crate::sampler::axes::Axes;
+use super::warping::{Warped, Warping};
+use crate::sampler::axes::{Axes, Axis, is_absent};
 
 /// What a covariance is made of, as logarithms.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub(super) struct Hyper {
     pub(super) weights: Vec<f64>,
     pub(super) scale: f64,
     pub(super) noise: f64,
+    /// Of each axis; those of categories stay as they are.
+    pub(super) warpings: Vec<Warping>,
 }
 
 /// A normal prior on a logarithm.
@@ -50,50 +53,153 @@ const NOISE: Prior = Prior {
     mean: -6.0,
     deviation: 2.0,
 };
+/// Of each of the two of a warping.
+const WARPING: Prior = Prior {
+    mean: 0.0,
+    deviation: 0.5,
+};
+/// Warpings are for so many points at least, so many axes at most (each has two numbers to fit), and where they make what was seen
+/// more probable by e to this power: elsewhere they only add to the noise.
+const WARPED_FROM: usize = 20;
+const WARPED_MAX: usize = 12;
+const WARPED_GAIN: f64 = 6.0;
 /// Steps uphill; the best place of all is taken.
 const STEPS: usize = 16;
 /// The first step of each logarithm, and the bounds of a step.
 const STEP: f64 = 0.5;
+/// The same of a fit that goes on from another.
+const STEP_ON: f64 = 0.1;
 const STEP_MIN: f64 = 1e-3;
 const STEP_MAX: f64 = 2.0;
 /// No logarithm leaves the interval from minus this to this.
 const BOUND: f64 = 14.0;
 
-/// The differences of all pairs of points: `[pair][axis]`, pairs by rows of the lower triangle without its diagonal.
-struct Pairs {
-    axes: usize,
-    all: Vec<f64>,
+/// What covariances are fitted to.
+struct Points<'a> {
+    axes: &'a Axes,
+    all: &'a [&'a [f64]],
+    /// The axes that are warped.
+    warped: Vec<usize>,
 }
 
-impl Pairs {
-    fn of(axes: &Axes, points: &[&[f64]]) -> Pairs {
-        let mut all = Vec::new();
-        for (i, a) in points.iter().enumerate() {
-            for b in &points[..i] {
-                all.extend(differences(axes, a, b));
-            }
+/// What each axis adds to the squared distances of all pairs of points, by rows of the lower triangle without its diagonal.
+struct Pairs {
+    axes: usize,
+    /// `[pair][axis]`
+    all: Vec<f64>,
+    /// `[pair][warped axis][a or b]`: the derivatives by the warping's logarithms.
+    slopes: Vec<[f64; 2]>,
+}
+
+impl Points<'_> {
+    /// `x`: as [`priors`].
+    fn hyper(&self, x: &[f64]) -> Hyper {
+        let d = self.axes.len();
+        let mut warpings = vec![Warping::default(); d];
+        for (k, pair) in self.warped.iter().zip(x[d + 2..].chunks_exact(2)) {
+            let (a, b) = (pair[0], pair[1]);
+            warpings[*k] = Warping { a, b };
         }
-        Pairs {
-            axes: axes.len(),
-            all,
+        Hyper {
+            weights: x[..d].to_vec(),
+            scale: x[d],
+            noise: x[d + 1],
+            warpings,
         }
     }
 
+    fn pairs(&self, warpings: &[Warping]) -> Pairs {
+        let d = self.axes.len();
+        let mut places: Vec<Warped> = Vec::with_capacity(self.all.len() * d);
+        let mut changes = vec![false; d];
+        for k in &self.warped {
+            changes[*k] = true;
+        }
+        for point in self.all {
+            let kinds = self.axes.all().iter().zip(warpings).zip(&changes);
+            for (((axis, warping), changes), x) in kinds.zip(*point) {
+                places.push(match axis {
+                    Axis::Category { .. } => Warped::default(),
+                    _ if *changes && !is_absent(*x) => warping.warped(axis.place(*x)),
+                    _ => Warped {
+                        place: place(axis, Warping::default(), *x),
+                        ..Warped::default()
+                    },
+                });
+            }
+        }
+        let (mut all, mut slopes) = (Vec::new(), Vec::new());
+        for (i, a) in self.all.iter().enumerate() {
+            for (j, b) in self.all[..i].iter().enumerate() {
+                let (here, there) = (&places[i * d..(i + 1) * d], &places[j * d..(j + 1) * d]);
+                for (k, axis) in self.axes.all().iter().enumerate() {
+                    let apart = here[k].place - there[k].place;
+                    all.push(apart * apart + set_off(axis, a[k], b[k]));
+                }
+                for k in &self.warped {
+                    let (here, there) = (here[*k], there[*k]);
+                    let apart = 2.0 * (here.place - there.place);
+                    slopes.push([
+                        apart * (here.by_a - there.by_a),
+                        apart * (here.by_b - there.by_b),
+                    ]);
+                }
+            }
+        }
+        Pairs {
+            axes: d,
+            all,
+            slopes,
+        }
+    }
+}
+
+impl Pairs {
     fn get(&self, pair: usize) -> &[f64] {
         &self.all[pair * self.axes..(pair + 1) * self.axes]
+    }
+
+    fn slopes(&self, pair: usize, warped: usize) -> &[[f64; 2]] {
+        &self.slopes[pair * warped..(pair + 1) * warped]
     }
 }
 
 /// The most probable parameters for these points and values.
 pub(super) fn fit(axes: &Axes, points: &[&[f64]], values: &[f64]) -> Hyper {
-    let pairs = Pairs::of(axes, points);
-    let priors = priors(axes.len());
+    let plain = Points {
+        axes,
+        all: points,
+        warped: Vec::new(),
+    };
+    let fitted = uphill(&plain, values, None);
+    if points.len() < WARPED_FROM || axes.len() > WARPED_MAX {
+        return plain.hyper(&fitted.1);
+    }
+    let is_ordered = |d: &usize| !matches!(axes.all()[*d], Axis::Category { .. });
+    let bent = Points {
+        warped: (0..axes.len()).filter(is_ordered).collect(),
+        ..plain
+    };
+    let refitted = uphill(&bent, values, Some(&fitted.1));
+    match refitted.0 > fitted.0 + WARPED_GAIN {
+        true => bent.hyper(&refitted.1),
+        false => plain.hyper(&fitted.1),
+    }
+}
+
+/// The logarithm of the best posterior density on the way up, and where that is.
+fn uphill(points: &Points<'_>, values: &[f64], from: Option<&[f64]>) -> (f64, Vec<f64>) {
+    let priors = priors(points.axes.len(), points.warped.len());
     let mut x: Vec<f64> = priors.iter().map(|prior| prior.mean).collect();
+    if let Some(from) = from {
+        x[..from.len()].copy_from_slice(from);
+    }
     let mut best = (f64::NEG_INFINITY, x.clone());
-    let mut steps = vec![STEP; x.len()];
+    let step = if from.is_some() { STEP_ON } else { STEP };
+    let mut steps = vec![step; x.len()];
     let mut before = vec![0.0; x.len()];
     for _ in 0..STEPS {
-        let Some((log, mut slopes)) = posterior(&pairs, values, &priors, &x) else {
+        let Some((log, mut slopes)) = posterior(points, values, &priors, &x) else {
             break;
         };
         if log > best.0 {
@@ -112,33 +218,27 @@ pub(super) fn fit(axes: &Axes, points: &[&[f64]], values: &[f64]) -> Hyper {
         }
         before = slopes;
     }
-    let mut weights = best.1;
-    let noise = weights.pop().unwrap_or(NOISE.mean);
-    let scale = weights.pop().unwrap_or(SCALE.mean);
-    Hyper {
-        weights,
-        scale,
-        noise,
-    }
+    best
 }
 
-/// The axes' weights, the scale, the noise.
-fn priors(dimensions: usize) -> Vec<Prior> {
+/// The axes' weights, the scale, the noise, the warpings.
+fn priors(dimensions: usize, warped: usize) -> Vec<Prior> {
     let mean = WEIGHT.mean - libm::log(dimensions.max(1) as f64);
     let mut priors = vec![Prior { mean, ..WEIGHT }; dimensions];
     priors.extend([SCALE, NOISE]);
+    priors.extend(vec![WARPING; 2 * warped]);
     priors
 }
 
 /// The logarithm of the posterior density of parameters but for a constant, and its gradient; `None` where the
 /// covariance matrix is not positive definite. `x`: as [`priors`].
 fn posterior(
-    pairs: &Pairs,
+    points: &Points<'_>,
     values: &[f64],
     priors: &[Prior],
     x: &[f64],
 ) -> Option<(f64, Vec<f64>)> {
-    let (mut log, mut gradient) = likelihood(pairs, values, x)?;
+    let (mut log, mut gradient) = likelihood(points, values, x)?;
     for ((slope, prior), x) in gradient.iter_mut().zip(priors).zip(x) {
         log += prior.log(*x);
         *slope += prior.slope(*x);
@@ -147,8 +247,9 @@ fn posterior(
 }
 
 /// The logarithm of the marginal likelihood but for a constant, and its gradient by the logarithms `x`.
-fn likelihood(pairs: &Pairs, values: &[f64], x: &[f64]) -> Option<(f64, Vec<f64>)> {
-    let (n, d) = (values.len(), pairs.axes);
+fn likelihood(points: &Points<'_>, values: &[f64], x: &[f64]) -> Option<(f64, Vec<f64>)> {
+    let (n, d, w) = (values.len(), points.axes.len(), points.warped.len());
+    let pairs = points.pairs(&points.hyper(x).warpings);
     let weights: Vec<f64> = x[..d].iter().map(|x| libm::exp(*x)).collect();
     let (scale, noise) = (libm::exp(x[d]), libm::exp(x[d + 1]));
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
@@ -173,6 +274,7 @@ fn likelihood(pairs: &Pairs, values: &[f64], x: &[f64]) -> Option<(f64, Vec<f64>
     let inverse = factor.inverse();
     // Half the trace of (alpha alpha^T - K^-1) dK, over the lower triangle.
     let mut gradient = vec![0.0; d + 2];
+    let mut by_warping = vec![[0.0; 2]; w];
     let mut pair = 0;
     for i in 0..n {
         for j in 0..i {
@@ -182,6 +284,10 @@ fn likelihood(pairs: &Pairs, values: &[f64], x: &[f64]) -> Option<(f64, Vec<f64>
             for (gradient, difference) in gradient.iter_mut().zip(pairs.get(pair)) {
                 *gradient += share * difference;
             }
+            for (sum, slope) in by_warping.iter_mut().zip(pairs.slopes(pair, w)) {
+                sum[0] += share * slope[0];
+                sum[1] += share * slope[1];
+            }
             pair += 1;
         }
         let share = alpha[i] * alpha[i] - inverse[i][i];
@@ -190,6 +296,9 @@ fn likelihood(pairs: &Pairs, values: &[f64], x: &[f64]) -> Option<(f64, Vec<f64>
     }
     for (gradient, weight) in gradient.iter_mut().zip(&weights) {
         *gradient *= weight;
+    }
+    for (k, slopes) in points.warped.iter().zip(by_warping) {
+        gradient.extend(slopes.map(|slope| slope * weights[*k]));
     }
     Some((-0.5 * misfit - 0.5 * factor.log_determinant(), gradient))
 }
@@ -216,8 +325,13 @@ mod tests {
     /// Two trials half a range apart, computed with mpmath to 30 digits.
     #[test]
     fn a_known_likelihood_and_gradient() {
-        let pairs = Pairs::of(&axes(1), &[&[0.2], &[0.7]]);
-        let (log, gradient) = likelihood(&pairs, &[1.0, -0.5], &[1.0, 0.5, -2.0]).unwrap();
+        let axes = axes(1);
+        let points = Points {
+            axes: &axes,
+            all: &[&[0.2], &[0.7]],
+            warped: vec![],
+        };
+        let (log, gradient) = likelihood(&points, &[1.0, -0.5], &[1.0, 0.5, -2.0]).unwrap();
         assert!((log + 1.148_176_928_389_081_3).abs() < 1e-14, "{log:?}");
         let expected = [
             0.213_928_483_300_894_45,
@@ -226,6 +340,32 @@ mod tests {
         ];
         for (found, expected) in gradient.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-14, "{found:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn slopes_are_derivatives_with_warpings_too() {
+        let axes = axes(2);
+        let all: [&[f64]; 4] = [&[0.2, 0.4], &[0.7, 0.9], &[0.0, 0.3], &[1.0, 0.8]];
+        let points = Points {
+            axes: &axes,
+            all: &all,
+            warped: vec![0, 1],
+        };
+        let values = [1.0, -0.5, 0.3, -0.8];
+        let x = [1.0, 0.2, 0.5, -2.0, 0.3, -0.2, -0.6, 0.1];
+        let (_, gradient) = likelihood(&points, &values, &x).unwrap();
+        for i in 0..x.len() {
+            let at = |by: f64| {
+                let mut x = x;
+                x[i] += by;
+                likelihood(&points, &values, &x).unwrap().0
+            };
+            let numeric = (at(1e-6) - at(-1e-6)) / 2e-6;
+            assert!(
+                (gradient[i] - numeric).abs() < 1e-7,
+                "{i}: {gradient:?} {numeric}"
+            );
         }
     }
 

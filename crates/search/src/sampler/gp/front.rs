@@ -9,6 +9,7 @@
 
 use rand_chacha::rand_core::RngCore;
 
+use super::acquire::Place;
 use super::boxes::{Boxes, Normal};
 use super::posterior::Posterior;
 use super::{Model, Output, acquire, spread};
@@ -50,7 +51,11 @@ pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
         Output::new(known, &points, &chosen, &told, Some(fair[objective]))
     });
     let outputs = outputs.collect();
-    Model { points, outputs }
+    Model {
+        points,
+        outputs,
+        region: None,
+    }
 }
 
 /// In each objective the worst loss on the front: what is better elsewhere may be as bad as that here.
@@ -125,7 +130,11 @@ pub(super) fn suggest(
         let others = starts.len() - i;
         starts.swap(i, i + (unit(stream.next_u64()) * others as f64) as usize);
     }
-    acquire::search(known, &starts[..count], tried, score, number, is_new)
+    let place = Place {
+        starts: &starts[..count],
+        region: None,
+    };
+    acquire::search(known, place, tried, &score, number, is_new)
 }
 
 /// The places of those that no others dominate, each value once, at most [`FRONT_MAX`].

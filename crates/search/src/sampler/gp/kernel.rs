@@ -8,41 +8,42 @@
 //! Source: Rasmussen and Williams 2006, Gaussian processes for machine learning, equation 4.17.
 
 use super::super::axes::{Axes, Axis, is_absent};
+use super::warping::Warping;
 
 const SQRT_5: f64 = 2.236_067_977_499_79;
 
 /// The place of a coordinate on an ordered axis.
-fn place(axis: &Axis, coordinate: f64) -> f64 {
+pub(super) fn place(axis: &Axis, warping: Warping, coordinate: f64) -> f64 {
     if is_absent(coordinate) {
         0.5
     } else {
-        axis.place(coordinate)
+        warping.place(axis.place(coordinate))
     }
 }
 
-/// What one axis adds to the squared distance, before its weight.
-fn difference(axis: &Axis, a: f64, b: f64) -> f64 {
-    if let Axis::Category { .. } = axis {
-        return f64::from(u8::from(a != b));
+/// What an axis adds to the squared distance besides the distance of places, before its weight.
+pub(super) fn set_off(axis: &Axis, a: f64, b: f64) -> f64 {
+    match axis {
+        Axis::Category { apart: None, .. } => f64::from(u8::from(a != b)),
+        Axis::Category {
+            apart: Some(apart), ..
+        } => apart.difference(a, b),
+        _ if is_absent(a) == is_absent(b) => 0.0,
+        _ => 0.25,
     }
-    let apart = place(axis, a) - place(axis, b);
-    let off = if is_absent(a) == is_absent(b) {
-        0.0
-    } else {
-        0.25
-    };
-    apart * apart + off
 }
 
-/// What each axis adds to the squared distance of two points.
-pub(super) fn differences<'a>(
-    axes: &'a Axes,
-    a: &'a [f64],
-    b: &'a [f64],
-) -> impl Iterator<Item = f64> + 'a {
+/// The squared distance of two points, all axes of the same weight and none warped.
+pub(super) fn square(axes: &Axes, a: &[f64], b: &[f64]) -> f64 {
     let pairs = a.iter().zip(b);
-    let pairs = axes.all().iter().zip(pairs);
-    pairs.map(|(axis, (a, b))| difference(axis, *a, *b))
+    let part = |(axis, (a, b)): (&Axis, (&f64, &f64))| {
+        let apart = match axis {
+            Axis::Category { .. } => 0.0,
+            _ => place(axis, Warping::default(), *a) - place(axis, Warping::default(), *b),
+        };
+        apart * apart + set_off(axis, *a, *b)
+    };
+    axes.all().iter().zip(pairs).map(part).sum()
 }
 
 /// Points prepared for many distances under one set of weights.
@@ -51,19 +52,21 @@ pub(super) struct Metric<'a> {
     axes: &'a Axes,
     weights: Vec<f64>,
     roots: Vec<f64>,
+    warpings: Vec<Warping>,
 }
 
 /// A point in the space where squared distances add up.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Embedded {
-    places: Vec<f64>,
+    pub(super) places: Vec<f64>,
     categories: Vec<f64>,
 }
 
 impl<'a> Metric<'a> {
-    pub(super) fn new(axes: &'a Axes, weights: Vec<f64>) -> Metric<'a> {
+    pub(super) fn new(axes: &'a Axes, weights: Vec<f64>, warpings: Vec<Warping>) -> Metric<'a> {
         Metric {
             axes,
+            warpings,
             roots: weights.iter().map(|w| libm::sqrt(*w)).collect(),
             weights,
         }
@@ -71,18 +74,50 @@ impl<'a> Metric<'a> {
 
     pub(super) fn embed(&self, point: &[f64]) -> Embedded {
         let mut embedded = Embedded::default();
-        for ((axis, root), x) in self.axes.all().iter().zip(&self.roots).zip(point) {
-            if let Axis::Category { .. } = axis {
-                embedded.categories.push(*x);
-            } else {
-                embedded.places.push(root * place(axis, *x));
-                if self.axes.is_conditional() {
-                    let off = if is_absent(*x) { 0.5 } else { 0.0 };
-                    embedded.places.push(root * off);
+        let kinds = self.axes.all().iter().zip(&self.warpings);
+        for (((axis, warping), root), x) in kinds.zip(&self.roots).zip(point) {
+            match axis {
+                Axis::Category { apart: None, .. } => {
+                    embedded.categories.push(*x);
+                    continue;
                 }
+                Axis::Category {
+                    apart: Some(apart), ..
+                } => embedded.places.extend(apart.place(*x).map(|x| root * x)),
+                _ => embedded.places.push(root * place(axis, *warping, *x)),
+            }
+            if self.axes.is_conditional() {
+                let off = if is_absent(*x) { 0.5 } else { 0.0 };
+                embedded.places.push(root * off);
             }
         }
         embedded
+    }
+
+    /// From the slope by places in that space to the slope by coordinates: on lines, 0 on all other axes.
+    pub(super) fn slope_by_coordinates(&self, point: &[f64], slopes: &[f64]) -> Vec<f64> {
+        let mut slopes = slopes.iter();
+        let kinds = self.axes.all().iter().zip(&self.warpings);
+        let kinds = kinds.zip(&self.roots).zip(point);
+        let slope = |(((axis, warping), root), x): (((&Axis, &Warping), &f64), &f64)| {
+            let size = match axis {
+                Axis::Category { apart: None, .. } => return 0.0,
+                Axis::Category {
+                    apart: Some(apart), ..
+                } => apart.size(),
+                _ => 1,
+            };
+            let own = slopes.by_ref().take(size).last();
+            let slope = own.copied().unwrap_or(0.0);
+            if self.axes.is_conditional() {
+                slopes.next();
+            }
+            match axis {
+                Axis::Line if !is_absent(*x) => root * slope * warping.slope(*x),
+                _ => 0.0,
+            }
+        };
+        kinds.map(slope).collect()
     }
 
     pub(super) fn square(&self, a: &Embedded, b: &Embedded) -> f64 {
@@ -94,7 +129,7 @@ impl<'a> Metric<'a> {
             return sum;
         }
         let kinds = self.axes.all().iter().zip(&self.weights);
-        let weights = kinds.filter(|(axis, _)| matches!(axis, Axis::Category { .. }));
+        let weights = kinds.filter(|(axis, _)| matches!(axis, Axis::Category { apart: None, .. }));
         for ((_, weight), (a, b)) in weights.zip(a.categories.iter().zip(&b.categories)) {
             if a != b {
                 sum += weight;

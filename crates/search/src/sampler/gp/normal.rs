@@ -28,6 +28,20 @@ pub(super) fn log_improvement(z: f64) -> f64 {
     log_density - 2.0 * libm::log(-z) + libm::log1p(series)
 }
 
+/// The derivatives of [`log_improvement`] of (best - mean) / deviation, plus the deviation's logarithm, by the mean and by the
+/// deviation, times the deviation.
+pub(super) fn improvement_slopes(z: f64) -> (f64, f64) {
+    let log_density = -0.5 * z * z - LN_SQRT_TAU;
+    // phi / (phi + z Phi), and Phi / (phi + z Phi).
+    let density = libm::exp(log_density - log_improvement(z));
+    let below = if z > -1.0 {
+        0.5 * libm::erfc(-z / SQRT_2) * libm::exp(-log_improvement(z))
+    } else {
+        (1.0 - density) / z
+    };
+    (-below, density)
+}
+
 /// exp(x^2) erfc(x) for x > 0.
 fn scaled_erfc(x: f64) -> f64 {
     if x < 2.0 {

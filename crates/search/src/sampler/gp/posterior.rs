@@ -3,9 +3,9 @@
 //! Source: Rasmussen and Williams 2006, Gaussian processes for machine learning, algorithm 2.1.
 
 use super::Output;
-use super::kernel::{Embedded, Metric, matern};
+use super::kernel::{Embedded, Metric, matern, matern_slope};
 use super::matrix::{Lower, dot};
-use super::normal::log_improvement;
+use super::normal::{improvement_slopes, log_improvement};
 use crate::sampler::axes::Axes;
 
 /// Less noise than this would make close points inseparable.
@@ -35,7 +35,7 @@ impl<'a> Posterior<'a> {
         running: impl Iterator<Item = &'p [f64]>,
     ) -> Option<Posterior<'a>> {
         let weights = output.hyper.weights.iter().map(|w| libm::exp(*w));
-        let metric = Metric::new(axes, weights.collect());
+        let metric = Metric::new(axes, weights.collect(), output.hyper.warpings.clone());
         let scale = libm::exp(output.hyper.scale);
         let noise = libm::exp(output.hyper.noise).max(NOISE_MIN);
         let count = told.len();
@@ -89,6 +89,36 @@ impl<'a> Posterior<'a> {
         (mean, (self.scale - dot(&k, &k)).max(1e-12 * self.scale))
     }
 
+    /// As [`Posterior::log_expected_improvement`], with its slope by the coordinates on lines; 0 on all other axes.
+    pub(super) fn improvement_and_slope(&self, point: &[f64]) -> (f64, Vec<f64>) {
+        let place = self.metric.embed(point);
+        let (mut k, mut slopes) = (Vec::new(), Vec::new());
+        for other in &self.points {
+            let (value, slope) = matern_slope(self.metric.square(other, &place));
+            k.push(self.scale * value);
+            slopes.push(self.scale * slope);
+        }
+        let mean = dot(&k, &self.alpha);
+        self.factor.solve(&mut k);
+        let variance = (self.scale - dot(&k, &k)).max(1e-12 * self.scale);
+        self.factor.solve_transposed(&mut k);
+        let deviation = libm::sqrt(variance);
+        let z = (self.best - mean) / deviation;
+        let (by_mean, by_deviation) = improvement_slopes(z);
+        let (by_mean, by_deviation) = (by_mean / deviation, by_deviation / deviation);
+        // The deviation's slope is the variance's over twice the deviation.
+        let mut by_place = vec![0.0; place.places.len()];
+        for (i, slope) in slopes.iter().enumerate() {
+            let by_square = slope * (by_mean * self.alpha[i] - by_deviation * k[i] / deviation);
+            let pairs = place.places.iter().zip(&self.points[i].places);
+            for (sum, (here, there)) in by_place.iter_mut().zip(pairs) {
+                *sum += 2.0 * by_square * (here - there);
+            }
+        }
+        let score = libm::log(deviation) + log_improvement(z);
+        (score, self.metric.slope_by_coordinates(point, &by_place))
+    }
+
     /// How the function's values at two points go together, from 0 to 1.
     pub(super) fn correlation(&self, a: &[f64], b: &[f64]) -> f64 {
         let [a, b] = [a, b].map(|point| self.metric.embed(point));
@@ -107,6 +137,7 @@ impl<'a> Posterior<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::fit::Hyper;
+    use super::super::warping::Warping;
     use super::*;
     use crate::{Parameter, Range, Space};
 
@@ -127,6 +158,7 @@ mod tests {
     fn output(values: &[f64]) -> Output {
         let hyper = Hyper {
             weights: vec![1.0],
+            warpings: vec![Warping::default()],
             scale: 0.5,
             noise: -2.0,
         };
@@ -148,6 +180,23 @@ mod tests {
     }
 
     const KNOWN: (f64, f64) = (0.398_144_383_699_853_3, 0.160_835_084_729_702_24);
+
+    #[test]
+    fn the_slope_is_the_derivative() {
+        let axes = axes();
+        let (points, output) = ([&[0.2][..], &[0.7]], output(&[1.0, -0.5]));
+        let posterior = Posterior::new(&axes, &points, &output, [&[0.9][..]].into_iter()).unwrap();
+        for x in [0.01, 0.3, 0.69, 0.75, 0.99] {
+            let (score, slope) = posterior.improvement_and_slope(&[x]);
+            assert_eq!(score, posterior.log_expected_improvement(&[x]));
+            let at = |x: f64| posterior.log_expected_improvement(&[x]);
+            let numeric = (at(x + 1e-6) - at(x - 1e-6)) / 2e-6;
+            assert!(
+                (slope[0] - numeric).abs() < 1e-6,
+                "{x}: {slope:?} {numeric}"
+            );
+        }
+    }
 
     #[test]
     fn a_running_trial_moves_no_mean_and_narrows_its_surroundings() {
