@@ -1,5 +1,7 @@
 //! The `sweep` verbs.
 
+use std::time::Duration;
+
 use bonfire_domain::command::SweepAction;
 use bonfire_domain::origin::GitRevision;
 use bonfire_domain::select;
@@ -23,6 +25,8 @@ use crate::suggest;
 const TOP: usize = 10;
 /// Trials that `sweep show` prints as a table.
 const TRIALS_MAX: usize = 200;
+/// How long the end of a cancelled sweep is awaited where nothing runs.
+const CANCELLED_MAX: Duration = Duration::from_secs(2);
 
 pub async fn act(global: &Global, verb: &SweepVerb) -> Outcome {
     match verb {
@@ -225,12 +229,21 @@ async fn control(global: &Global, selector: &str, action: SweepAction) -> Outcom
         _ => ("cancelled", false),
     };
     let link = Link::open(global, Need::Read).await?;
+    let alone = link.local().is_some();
+    let cancels = matches!(action, SweepAction::Cancel { .. });
     let answer = control_in(&link, selector, action).await;
+    if let Ok(name) = &answer
+        && alone
+        && cancels
+    {
+        // The coordinator goes with this command: what follows from it is awaited, so that the sweep can be deleted next. Whether it
+        // comes in time or not, the document says how it is.
+        let _ = tokio::time::timeout(CANCELLED_MAX, ended(&link, name)).await;
+    }
     let document = match &answer {
         Ok(name) if !delete => Some(documents::sweep(&link.fleet, name).await),
         _ => None,
     };
-    let alone = link.local().is_some();
     link.close().await;
     let name = answer?;
     let document = document.transpose()?;
@@ -253,6 +266,19 @@ async fn control(global: &Global, selector: &str, action: SweepAction) -> Outcom
         }
     }
     Ok(Exit::Done)
+}
+
+/// Returns when a sweep has ended, or trials of it run at workers that are not here.
+async fn ended(link: &Link, name: &str) -> Result<(), Failure> {
+    let mut watch = link.fleet.watch(&documents::summary_path(name)).await?;
+    while let Some(document) = watch.next().await? {
+        let row: SweepRow = documents::read(&document.json)?;
+        let elsewhere = row.counts.get("running").is_some_and(|count| *count > 0);
+        if row.state != "running" || elsewhere {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn control_in(link: &Link, selector: &str, action: SweepAction) -> Result<String, Failure> {

@@ -98,6 +98,40 @@ fn a_log_that_is_gone_is_not_an_empty_fleet() {
     assert_eq!(fleet.blobs(), before);
 }
 
+/// A torn end was never acknowledged and is cut; what was closed whole and is shorter now is not taken for one.
+#[test]
+fn an_end_that_is_gone_is_refused_by_name() {
+    let fleet = Fleet::new();
+    let text =
+        "kind: sweep\nversion: 1\nname: one\nmodel: { kind: noop, x: 0.5 }\ntrain: { epochs: 3 }\n";
+    let spec = spec_file(fleet.dir.path(), "one.yaml", text);
+    fleet.run(["run", spec.to_str().unwrap()]).exits(0);
+    let metrics = ["trial", "metrics", "last/0", "-o", "json"];
+    let before = fleet.run(metrics).exits(0).json();
+    assert!(!before.as_array().unwrap().is_empty());
+    let in_folder = |folder: &str, extension: &str| {
+        let entries = std::fs::read_dir(fleet.data().join(folder)).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        paths.find(|path| path.extension().is_some_and(|e| e == extension))
+    };
+    let journal = in_folder("tracker", "journal").unwrap();
+    let log = in_folder("log", "log").unwrap();
+    for (file, kept) in [(&journal, None), (&journal, Some(2)), (&log, Some(2))] {
+        let whole = std::fs::read(file).unwrap();
+        let written = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        match kept {
+            None => std::fs::remove_file(file).unwrap(),
+            Some(part) => std::fs::write(file, &whole[..written - written / part]).unwrap(),
+        }
+        let refused = fleet.run(metrics);
+        let said = refused.stderr.clone();
+        refused.exits(1);
+        assert!(said.contains(file.to_str().unwrap()), "{said}");
+        std::fs::write(file, &whole).unwrap();
+        assert_eq!(fleet.run(metrics).exits(0).json(), before);
+    }
+}
+
 #[test]
 fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     let mut fleet = Fleet::start(1, 1);

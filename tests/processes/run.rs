@@ -1,7 +1,11 @@
 //! `run` and what it leaves behind.
 
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
 use cluster_tests::Fleet;
 use cluster_tests::fleet::{repository, spec_file};
+use cluster_tests::procs::wait_for;
 
 const NOOP: &str = "kind: sweep\nversion: 1\nname: tiny\nmodel: { kind: noop, x: 0.5 }\ntrain: { epochs: 3 }\n\
     search:\n  sampler: { kind: sobol, seed: 2 }\n  limit: { trials: 9 }\n  parameters:\n    model.x: { min: 0.0, max: 1.0 }\n";
@@ -165,4 +169,84 @@ fn files_can_be_attached_to_a_trial() {
     assert!(!fleet.blobs().is_empty());
     fleet.run(["sweep", "delete", "last"]).exits(0);
     fleet.nothing_left();
+}
+
+/// An executor logs, then says that it is done, through two pipes: the last line belongs to its attempt all the same.
+#[test]
+fn the_last_line_of_each_trial_is_kept() {
+    let fleet = Fleet::new();
+    let digits = repository().join("configs/data/digits.csv");
+    let text = format!(
+        "kind: sweep\nversion: 1\nname: many\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
+         model: {{ kind: linear }}\ntrain: {{ epochs: 1 }}\nsearch:\n  limit: {{ trials: 20 }}\n  \
+         parameters: {{ optimizer.lr: {{ min: 1e-4, max: 1e-2 }} }}\n",
+        digits.display()
+    );
+    let spec = spec_file(fleet.dir.path(), "many.yaml", &text);
+    fleet.run(["run", spec.to_str().unwrap()]).exits(0);
+    for number in 0..20 {
+        let trial = format!("last/{number}");
+        let logs = fleet.run(["trial", "logs", &trial, "-o", "json"]);
+        let logs = logs.exits(0).json();
+        let last = logs.as_array().unwrap().last().unwrap()["text"].to_string();
+        assert!(last.contains("reached its target"), "{trial}: {logs}");
+    }
+}
+
+/// A killed `run` takes its workers with it: nobody waits for them, so what it left can be ended at once.
+#[test]
+fn what_a_killed_run_left_can_be_cancelled_and_deleted() {
+    let fleet = Fleet::new();
+    let digits = repository().join("configs/data/digits.csv");
+    let text = format!(
+        "kind: sweep\nversion: 1\nname: long\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
+         model: {{ kind: linear }}\ntrain: {{ epochs: 100000 }}\n",
+        digits.display()
+    );
+    let spec = spec_file(fleet.dir.path(), "long.yaml", &text);
+    let run = ["run", spec.to_str().unwrap(), "--quiet"];
+    let mut running = fleet.command(run).spawn().unwrap();
+    wait_for("a trial to train", Duration::from_secs(60), || {
+        let shown = fleet.run(["sweep", "show", "last", "-o", "json"]);
+        let epochs = |document: serde_json::Value| document["trials"][0]["epochs"].as_u64();
+        (shown.code == Some(0) && epochs(shown.json()) > Some(0)).then_some(())
+    });
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let cancelled = fleet.run(["sweep", "cancel", "last", "-o", "json"]);
+    assert_eq!(cancelled.exits(0).json()["state"], "cancelled");
+    fleet.run(["sweep", "delete", "last"]).exits(0);
+    fleet.nothing_left();
+}
+
+#[test]
+fn results_go_where_they_are_sent_or_fail() {
+    let fleet = Fleet::new();
+    let spec = spec_file(fleet.dir.path(), "tiny.yaml", NOOP);
+    fleet.run(["run", spec.to_str().unwrap()]).exits(0);
+    let [file, link, device] = ["t.csv", "l.csv", "d.csv"].map(|name| fleet.dir.path().join(name));
+    std::fs::write(&file, "old").unwrap();
+    symlink(&file, &link).unwrap();
+    symlink("/dev/null", &device).unwrap();
+    fleet.run(["sweep", "export", "last", "l.csv"]).exits(0);
+    assert!(
+        std::fs::read_to_string(&file)
+            .unwrap()
+            .starts_with("trial,")
+    );
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    let refused = fleet.run(["sweep", "export", "last", "d.csv"]);
+    assert!(refused.stderr.contains("a pipe or a device"), "{refused:?}");
+    refused.exits(1);
+    assert!(std::fs::symlink_metadata(&device).unwrap().is_symlink());
+
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut list = fleet.command(["sweep", "list", "-o", "json"]);
+    let output = list.stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write to stdout"), "{said}");
 }
