@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Wrong as u8));
         }
     };
-    start_logging(&cli.verb);
+    start_logging(&cli.verb, cli.global.quiet);
     let outcome = run_verb(&cli).and_then(|exit| output::all_written().map(|()| exit));
     match outcome {
         Ok(exit) => ExitCode::from(exit as u8),
@@ -71,10 +71,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Logs go to stderr, as much as `BONFIRE_LOG` says. What serves tells what it does; what somebody looks at tells troubles.
-fn start_logging(verb: &Verb) {
+/// Logs go to stderr, as much as `BONFIRE_LOG` says. What serves tells what it does; what somebody looks at tells troubles, or
+/// errors alone where it is to be quiet.
+fn start_logging(verb: &Verb, quiet: bool) {
     let default = match verb {
         Verb::Up(_) | Verb::Coordinator(_) | Verb::Worker(_) => "warn,bonfire=info",
+        _ if quiet => "error",
         _ => "warn",
     };
     let filter = EnvFilter::try_from_env("BONFIRE_LOG").unwrap_or_else(|_| EnvFilter::new(default));

@@ -316,8 +316,13 @@ async fn fork_in(front: &mut Foreground, args: &ForkTrial) -> Outcome {
     })?;
     if parent.checkpoints.is_empty() {
         let text = format!("{} has no checkpoint to fork from", parent.row.trial);
-        return Err(Failure::missing(text)
-            .next("set checkpoint.every in the spec, or start a sweep of its own"));
+        let next = match spec.is_external() {
+            true => {
+                "an external trial keeps what it has itself: give its parameters to another sweep as search.start"
+            }
+            false => "set checkpoint.every in the spec, or start a sweep of its own",
+        };
+        return Err(Failure::missing(text).next(next));
     }
     let sweep = place(front, &parent).await?;
     let fork = Fork {
