@@ -7,6 +7,7 @@ use bonfire_domain::cluster::check_artifact_name;
 use bonfire_domain::dataset::BlobRef;
 use bonfire_domain::view::ArtifactDocument;
 use bonfire_proto::wire::AddArtifact;
+use bonfire_store::WholeFile;
 use serde_json::json;
 
 use crate::args::{AddFile, ArtifactVerb, GetFile, Global};
@@ -146,9 +147,11 @@ async fn get_in(link: &Link, args: &GetFile) -> Result<(ArtifactDocument, String
     let file = args.file.clone().unwrap_or_else(|| last.into());
     let failed =
         |e: std::io::Error| Failure::failed(format!("cannot write {}: {e}", file.display()));
-    let whole = bonfire_store::WholeFile::create(&file).map_err(failed)?;
-    let written = link.fleet.blobs().get_file(digest, whole.part()).await;
+    let (target, permissions) = WholeFile::target(&file).map_err(failed)?;
+    let written = link.fleet.blobs().get_file(digest, &target).await;
     written.map_err(|e| Failure::from(e).about(&artifact.name))?;
-    whole.finish().map_err(failed)?;
+    if let Some(permissions) = permissions {
+        std::fs::set_permissions(&target, permissions).map_err(failed)?;
+    }
     Ok((artifact, file.display().to_string()))
 }

@@ -241,12 +241,18 @@ async fn control(global: &Global, selector: &str, action: SweepAction) -> Outcom
         let _ = tokio::time::timeout(CANCELLED_MAX, ended(&link, name)).await;
     }
     let document = match &answer {
-        Ok(name) if !delete => Some(documents::sweep(&link.fleet, name).await),
+        Ok(name) if !delete && (alone || output.is_json()) => {
+            Some(documents::sweep(&link.fleet, name).await)
+        }
         _ => None,
     };
     link.close().await;
     let name = answer?;
-    let document = document.transpose()?;
+    // It is done, whatever comes of looking at it.
+    let document = match document {
+        Some(Err(failure)) if output.is_json() => return Err(failure),
+        document => document.and_then(Result::ok),
+    };
     match &document {
         Some(document) if output.is_json() => json::print(output, document),
         None if output.is_json() => json::print(output, &json!({ "sweep": name, "deleted": true })),

@@ -136,7 +136,12 @@ pub async fn start(
     } = node;
     match ready.await {
         Ok(Ok(())) => {}
-        Ok(Err(full)) => return Err(StartError::Log(full)),
+        Ok(Err(full)) => {
+            // The directory is somebody else's only when nothing writes to it any more.
+            let _ = app.send(Input::Stop).await;
+            let _ = end.await;
+            return Err(StartError::Log(full));
+        }
         Err(_) => {
             return Err(match end.await {
                 Ok(Err(error)) => error.into(),

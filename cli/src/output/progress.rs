@@ -289,7 +289,7 @@ impl Glance {
         }
         parts.push(text::seconds(self.seconds));
         parts.extend(self.left());
-        parts
+        parts.iter().map(|part| text::visible(part)).collect()
     }
 
     /// The running trials, a line each.

@@ -19,7 +19,8 @@ pub fn table(
     right: &[usize],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
-    let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let visible = |row: Vec<String>| row.iter().map(|cell| text::visible(cell)).collect();
+    let mut rows: Vec<Vec<String>> = rows.into_iter().map(visible).collect();
     rows.insert(0, header.iter().map(|h| (*h).to_owned()).collect());
     let widths = fit_widths(&rows);
     let mut table = Table::new();
@@ -29,11 +30,10 @@ pub fn table(
     for row in &rows {
         let cells = row.iter().zip(&widths).enumerate();
         table.add_row(cells.map(|(column, (text, width))| {
-            let text = text::visible(text);
             // The first column is what a row is called.
             let cell = Cell::new(match column {
-                0 => text::cut_middle(&text, *width),
-                _ => text::cut(&text, *width),
+                0 => text::cut_middle(text, *width),
+                _ => text::cut(text, *width),
             });
             if right.contains(&column) {
                 cell.set_alignment(CellAlignment::Right)

@@ -148,7 +148,7 @@ pub fn wrap(parts: &[String], between: &str, width: usize) -> String {
 
 /// A word for a shell: as it is, or in quotes.
 pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,[]=".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
@@ -186,6 +186,7 @@ mod tests {
         check(visible("a\u{1b}[31mb\nc\td é"), "a\\u{1b}[31mb c\\td é");
         let parts = ["one", "two", "three and more"].map(str::to_owned);
         check(quoted("a/b-1.yaml"), "a/b-1.yaml");
+        check(quoted("model.hidden[0]=64"), "'model.hidden[0]=64'");
         check(quoted("it's a b"), r"'it'\''s a b'");
         check(wrap(&parts, "; ", 10), "one; two\nthree and…");
         check(wrap(&parts, "; ", 100), "one; two; three and more");

@@ -309,8 +309,7 @@ impl Turn {
             }
             LogDone::Full(error) => {
                 if let Some(ready) = self.became_ready.take() {
-                    // Whoever starts it hears that at once; what runs waits for space.
-                    let _ = ready.send(Err(error));
+                    let _ = ready.send(Err(error)); // a start is refused; what runs waits for space
                     return Ok(());
                 }
                 let reason = format!("{error}: free some space, the coordinator goes on by itself");
@@ -441,6 +440,7 @@ impl Turn {
                 self.suggesters.rebuild(cluster);
                 let (leader, actions) = Leader::new(time, self.leader_config, cluster);
                 self.leader = Some(leader);
+                self.leader_config.workers_gone = false; // those that come from here on are others
                 self.act(actions);
                 self.publish();
                 self.health.recover(Part::Leadership);

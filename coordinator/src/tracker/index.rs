@@ -23,6 +23,8 @@ pub(crate) struct Index {
     sealed: BTreeMap<u64, SegmentReader>,
     /// Per trial, ascending by attempt.
     marks: HashMap<TrialId, Vec<Watermark>>,
+    /// Lengths in bytes of the journals that are neither sealed nor appended to.
+    full: BTreeMap<u64, u64>,
     /// The journal that is appended to.
     current: Option<Journal>,
     next: u64,
@@ -67,6 +69,7 @@ impl Index {
             for (trial, marks) in marks {
                 index.mark(trial, marks);
             }
+            index.rotate();
             index.current = Some(journal);
         }
         index
@@ -78,12 +81,9 @@ impl Index {
 
     /// Notes what there is, for the next opening; without that a loss at rest may not show.
     pub(super) fn close(&self, dir: &Path) {
-        let length = |number: &u64| {
-            let about = std::fs::metadata(dir.join(journal::name(*number))).ok()?;
-            Some((*number, about.len()))
-        };
-        let journals = self.unsealed.keys().filter_map(length).collect();
-        if let Err(error) = note::write(dir, &journals) {
+        let mut journals = self.full.clone();
+        journals.extend(self.current.iter().map(|j| (j.number(), j.bytes())));
+        if let Err(error) = note::write(dir, journals) {
             tracing::warn!(%error, "the tracker's journals are not noted");
         }
     }
@@ -149,7 +149,8 @@ impl Index {
 
     /// Ends the current journal: the next append begins another one.
     pub(super) fn rotate(&mut self) {
-        self.current = None;
+        let full = self.current.take();
+        self.full.extend(full.map(|j| (j.number(), j.bytes())));
     }
 
     /// Takes batches that are durable now.
@@ -196,6 +197,7 @@ impl Index {
     ) -> Result<(), StoreError> {
         self.add_segment(number, blobs, blob)?;
         self.unsealed.remove(&number);
+        self.full.remove(&number);
         remove_journal(dir, number)
     }
 

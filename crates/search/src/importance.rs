@@ -134,10 +134,7 @@ fn scaled(mut losses: Vec<f64>, evenly: &[usize]) -> Option<Vec<f64>> {
 
 fn side(range: &Range) -> Side {
     match range {
-        Range::Choice {
-            values,
-            alike: Alike::None,
-        } => Side::Category {
+        Range::Choice { values, alike } if *alike != Alike::Neighbours => Side::Category {
             count: values.len(),
         },
         _ => Side::Line,

@@ -1,6 +1,6 @@
 //! A file for a user that appears whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,22 @@ impl WholeFile {
     /// A target that is there and no regular file: a rename would put a file in the place of a pipe or a device. A folder that
     /// cannot be written to.
     pub fn create(path: &Path) -> io::Result<WholeFile> {
+        let (target, permissions) = WholeFile::target(path)?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let part = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
+        let file = File::create(&part)?;
+        let whole = WholeFile { file, part, target };
+        if let Some(permissions) = permissions {
+            whole.file.set_permissions(permissions)?;
+        }
+        Ok(whole)
+    }
+
+    /// The file that a path leads to, which need not be there, and the permissions that it has.
+    ///
+    /// # Errors
+    /// As [`WholeFile::create`].
+    pub fn target(path: &Path) -> io::Result<(PathBuf, Option<Permissions>)> {
         let target = behind_links(path)?;
         let permissions = match fs::symlink_metadata(&target) {
             Ok(about) if about.is_file() => Some(about.permissions()),
@@ -34,19 +50,7 @@ impl WholeFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let part = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        let file = File::create(&part)?;
-        let whole = WholeFile { file, part, target };
-        if let Some(permissions) = permissions {
-            whole.file.set_permissions(permissions)?;
-        }
-        Ok(whole)
-    }
-
-    /// Where it is until it is whole.
-    pub fn part(&self) -> &Path {
-        &self.part
+        Ok((target, permissions))
     }
 
     /// # Errors

@@ -1,7 +1,5 @@
 //! Which values of a choice are alike.
 
-use serde::{Deserialize, Serialize};
-
 use super::SpaceProblem;
 use crate::Value;
 
@@ -9,7 +7,7 @@ use crate::Value;
 pub const APART_MAX: usize = 64;
 
 /// Which values of a choice are alike: what is known of one then says something of another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Alike {
     /// No two more than any others.
     None,

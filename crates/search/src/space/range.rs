@@ -6,6 +6,7 @@ use crate::{Alike, Value};
 
 /// The values one parameter may take. Both ends of a range belong to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub enum Range {
     Real {
         min: f64,
@@ -22,6 +23,62 @@ pub enum Range {
         values: Vec<Value>,
         alike: Alike,
     },
+}
+
+/// A range as it is written down: what there was before there were distances has the form that it had.
+#[derive(Serialize, Deserialize)]
+enum Written {
+    Real {
+        min: f64,
+        max: f64,
+        log: bool,
+    },
+    Integer {
+        min: i64,
+        max: i64,
+        log: bool,
+    },
+    Choice {
+        values: Vec<Value>,
+        ordered: bool,
+    },
+    Apart {
+        values: Vec<Value>,
+        distance: Vec<Vec<f64>>,
+    },
+}
+
+impl From<Written> for Range {
+    fn from(written: Written) -> Range {
+        match written {
+            Written::Real { min, max, log } => Range::Real { min, max, log },
+            Written::Integer { min, max, log } => Range::Integer { min, max, log },
+            Written::Choice { values, ordered } => Range::Choice {
+                values,
+                alike: Alike::neighbours(ordered),
+            },
+            Written::Apart { values, distance } => Range::Choice {
+                values,
+                alike: Alike::Apart(distance),
+            },
+        }
+    }
+}
+
+impl From<Range> for Written {
+    fn from(range: Range) -> Written {
+        match range {
+            Range::Real { min, max, log } => Written::Real { min, max, log },
+            Range::Integer { min, max, log } => Written::Integer { min, max, log },
+            Range::Choice { values, alike } => match alike {
+                Alike::Apart(distance) => Written::Apart { values, distance },
+                alike => Written::Choice {
+                    values,
+                    ordered: alike == Alike::Neighbours,
+                },
+            },
+        }
+    }
 }
 
 impl Range {
@@ -256,6 +313,34 @@ mod tests {
         };
         for (fraction, expected) in [(0, "a"), (HALF - 1, "b"), (HALF, "c"), (END, "d")] {
             check(range.clone(), fraction, Value::Text(expected.into()));
+        }
+    }
+
+    #[test]
+    fn what_is_written_down_has_the_form_that_it_had() {
+        let range = |alike| Range::Choice {
+            values: vec![Value::Bool(false), Value::Bool(true)],
+            alike,
+        };
+        let apart = Alike::Apart(vec![vec![0.0, 2.5], vec![2.5, 0.0]]);
+        for (alike, expected) in [
+            (
+                Alike::None,
+                r#"{"Choice":{"values":[{"Bool":false},{"Bool":true}],"ordered":false}}"#,
+            ),
+            (
+                Alike::Neighbours,
+                r#"{"Choice":{"values":[{"Bool":false},{"Bool":true}],"ordered":true}}"#,
+            ),
+            (
+                apart,
+                r#"{"Apart":{"values":[{"Bool":false},{"Bool":true}],"distance":[[0.0,2.5],[2.5,0.0]]}}"#,
+            ),
+        ] {
+            let written = serde_json::to_string(&range(alike.clone())).unwrap();
+            assert_eq!(written, expected);
+            let read: Range = serde_json::from_str(&written).unwrap();
+            assert_eq!(read, range(alike));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 pub(super) const NAME: &str = "end.note";
 const MAGIC: [u8; 8] = *b"bonf-end";
-const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 1;
 const BYTES: usize = 24;
 
 pub(super) fn encode(next_record: u64) -> Vec<u8> {
@@ -19,8 +19,17 @@ pub(super) fn encode(next_record: u64) -> Vec<u8> {
     note
 }
 
-/// The number of the next record; `None` for what no close wrote.
-pub(super) fn decode(note: &[u8]) -> Option<u64> {
-    let number = u64::from_le_bytes(note.get(12..20)?.try_into().ok()?);
-    (note == encode(number)).then_some(number)
+/// The number of the next record.
+///
+/// # Errors
+/// The note's format if that is another one; `None` for what no close wrote.
+pub(super) fn decode(note: &[u8]) -> Result<u64, Option<u16>> {
+    let (head, rest) = note.split_at_checked(10).ok_or(None)?;
+    let format = u16::from_le_bytes([head[8], head[9]]);
+    if head[..8] != MAGIC || format != FORMAT {
+        return Err((head[..8] == MAGIC).then_some(format));
+    }
+    let number = rest.get(2..10).and_then(|bytes| bytes.try_into().ok());
+    let number = u64::from_le_bytes(number.ok_or(None)?);
+    (note == encode(number)).then_some(number).ok_or(None)
 }

@@ -163,11 +163,18 @@ fn check_end(
     let note = files
         .read(note::NAME)
         .map_err(|error| LogError::io("read", path.clone(), error))?;
-    let Some(noted) = note::decode(&note) else {
-        let what = "it is not what closing the log wrote".into();
-        let offset = 0;
-        return Err(LogError::Damaged { path, offset, what });
-    };
+    let noted = note::decode(&note).map_err(|format| match format {
+        Some(found) => LogError::Format {
+            path: path.clone(),
+            found,
+            known: note::FORMAT,
+        },
+        None => LogError::Damaged {
+            path: path.clone(),
+            offset: 0,
+            what: "it is not what closing the log wrote".into(),
+        },
+    })?;
     if next_record >= noted {
         return Ok(());
     }

@@ -164,13 +164,20 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
     }
 
     /// The best point on the way up; `None` if no step is better than the start.
-    fn climb(&mut self, mut score: f64, mut from: Vec<f64>) -> Option<Candidate> {
+    fn climb(&mut self, score: f64, from: Vec<f64>) -> Option<Candidate> {
+        let has_line = self.known.axes.all().contains(&Axis::Line);
+        if has_line && self.expects.slope(&from).is_some() {
+            self.climb_slopes(score, from)
+        } else {
+            self.climb_steps(score, from)
+        }
+    }
+
+    /// Step by step on all axes.
+    fn climb_steps(&mut self, mut score: f64, mut from: Vec<f64>) -> Option<Candidate> {
         let mut best = None;
         let mut width = WIDTH;
         let has_line = self.known.axes.all().contains(&Axis::Line);
-        if has_line && self.expects.slope(&from).is_some() {
-            return self.climb_slopes(score, from);
-        }
         for _ in 0..STEPS {
             match self.step(&from, width) {
                 Some(step) if step.score > score => {
@@ -190,10 +197,12 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
         let mut best = None;
         for _ in 0..STEPS {
             let up = self.ascend(&from);
-            let up = self.candidate(&up, None);
-            if let Some(up) = up
-                && up.score > score
-            {
+            let Some(up) = self.candidate(&up, None) else {
+                // The top may not be tried, or was: what is open lies beside it.
+                let beside = self.climb_steps(score, from);
+                return beside.or(best);
+            };
+            if up.score > score {
                 score = up.score;
                 from.clone_from(&up.coordinates);
                 best = Some(up);

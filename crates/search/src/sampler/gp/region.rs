@@ -18,8 +18,6 @@ use crate::space::unit;
 
 /// Of fewer parameters the whole space is searched, which finds more, until there are more than [`TOLD_MAX`] trials.
 const DIMENSIONS_MIN: usize = 15;
-/// The newest trials, which the side follows from.
-const REPLAYED: usize = 1_000;
 /// Trials that fill the space and say nothing of a region.
 const STARTUP: usize = 10;
 /// Of the unit cube: in the beginning, and between which it stays.
@@ -47,7 +45,7 @@ impl Region {
         if known.axes.len() < DIMENSIONS_MIN && !is_long {
             return None;
         }
-        let newest = known.history.newest_compared(known.goal).take(REPLAYED);
+        let newest = known.history.newest_compared(known.goal);
         let losses: Vec<Option<f64>> = newest.map(|told| told.loss).collect();
         let side = side(losses.into_iter().rev(), known.axes.len());
         let best = known.history.best(known.goal).next()?;
