@@ -172,14 +172,13 @@ pub(super) fn fit(axes: &Axes, points: &[&[f64]], values: &[f64]) -> Hyper {
         warped: Vec::new(),
     };
     let fitted = uphill(&plain, values, None);
-    if points.len() < WARPED_FROM || axes.len() > WARPED_MAX {
+    // Whoever lists a few values chose how far they are apart.
+    let is_line = |d: &usize| axes.all()[*d] == Axis::Line;
+    let warped: Vec<usize> = (0..axes.len()).filter(is_line).collect();
+    if points.len() < WARPED_FROM || axes.len() > WARPED_MAX || warped.is_empty() {
         return plain.hyper(&fitted.1);
     }
-    let is_ordered = |d: &usize| !matches!(axes.all()[*d], Axis::Category { .. });
-    let bent = Points {
-        warped: (0..axes.len()).filter(is_ordered).collect(),
-        ..plain
-    };
+    let bent = Points { warped, ..plain };
     let refitted = uphill(&bent, values, Some(&fitted.1));
     match refitted.0 > fitted.0 + WARPED_GAIN {
         true => bent.hyper(&refitted.1),
