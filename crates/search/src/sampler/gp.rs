@@ -21,6 +21,7 @@ mod normal;
 mod output;
 mod posterior;
 mod region;
+mod uphill;
 mod warping;
 
 use super::Known;

@@ -1,13 +1,12 @@
 //! Looks for the point of which most improvement is expected: points drawn evenly, then hill climbing from the best of
 //! those and from the best trials: up the slope on lines, where there is one, and one axis at a time on the others.
-//!
-//! Source of the steps up the slope: Igel and Huesken 2003 (iRprop-).
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
 use super::posterior::Posterior;
 use super::region::Region;
+use super::uphill::Steps;
 use crate::Assignment;
 use crate::sampler::Known;
 use crate::sampler::axes::{ABSENT, Axis, is_absent};
@@ -223,29 +222,20 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
     fn ascend(&self, from: &[f64]) -> Vec<f64> {
         let mut x = from.to_vec();
         let mut best = (f64::NEG_INFINITY, x.clone());
-        let mut steps = vec![ASCENT_STEP; x.len()];
-        let mut before = vec![0.0; x.len()];
+        let mut steps = Steps::new(x.len(), ASCENT_STEP, ASCENT_STEP_MIN, ASCENT_STEP_MAX);
         for _ in 0..ASCENT {
-            let Some((score, mut slopes)) = self.expects.slope(&x) else {
+            let Some((score, slopes)) = self.expects.slope(&x) else {
                 break;
             };
             if score > best.0 {
                 best = (score, x.clone());
             }
-            for d in 0..x.len() {
-                let turn = slopes[d] * before[d];
-                if turn > 0.0 {
-                    steps[d] = f64::min(steps[d] * 1.2, ASCENT_STEP_MAX);
-                } else if turn < 0.0 {
-                    steps[d] = f64::max(steps[d] * 0.5, ASCENT_STEP_MIN);
-                    slopes[d] = 0.0; // stay, and go on from here
-                }
-                if slopes[d] != 0.0 {
+            for (d, by) in steps.next(slopes).into_iter().enumerate() {
+                if by != 0.0 {
                     let (low, high) = self.region.map_or((0.0, 1.0), |region| region.ends(d));
-                    x[d] = (x[d] + steps[d] * slopes[d].signum()).clamp(low, high);
+                    x[d] = (x[d] + by).clamp(low, high);
                 }
             }
-            before = slopes;
         }
         best.1
     }

@@ -7,6 +7,7 @@
 
 use super::kernel::{matern_slope, place, set_off};
 use super::matrix::Lower;
+use super::uphill::Steps;
 use super::warping::{Warped, Warping};
 use crate::sampler::axes::{Axes, Axis, is_absent};
 
@@ -195,27 +196,17 @@ fn uphill(points: &Points<'_>, values: &[f64], from: Option<&[f64]>) -> (f64, Ve
     }
     let mut best = (f64::NEG_INFINITY, x.clone());
     let step = if from.is_some() { STEP_ON } else { STEP };
-    let mut steps = vec![step; x.len()];
-    let mut before = vec![0.0; x.len()];
+    let mut steps = Steps::new(x.len(), step, STEP_MIN, STEP_MAX);
     for _ in 0..STEPS {
-        let Some((log, mut slopes)) = posterior(points, values, &priors, &x) else {
+        let Some((log, slopes)) = posterior(points, values, &priors, &x) else {
             break;
         };
         if log > best.0 {
             best = (log, x.clone());
         }
-        for i in 0..x.len() {
-            let turn = slopes[i] * before[i];
-            if turn > 0.0 {
-                steps[i] = f64::min(steps[i] * 1.2, STEP_MAX);
-            } else if turn < 0.0 {
-                steps[i] = f64::max(steps[i] * 0.5, STEP_MIN);
-                slopes[i] = 0.0; // stay, and go on from here
-            }
-            let sign = f64::from(i8::from(slopes[i] > 0.0) - i8::from(slopes[i] < 0.0));
-            x[i] = (x[i] + sign * steps[i]).clamp(-BOUND, BOUND);
+        for (x, by) in x.iter_mut().zip(steps.next(slopes)) {
+            *x = (*x + by).clamp(-BOUND, BOUND);
         }
-        before = slopes;
     }
     best
 }
