@@ -10,6 +10,17 @@ use cluster_tests::procs::wait_for;
 const NOOP: &str = "kind: sweep\nversion: 1\nname: tiny\nmodel: { kind: noop, x: 0.5 }\ntrain: { epochs: 3 }\n\
     search:\n  sampler: { kind: sobol, seed: 2 }\n  limit: { trials: 9 }\n  parameters:\n    model.x: { min: 0.0, max: 1.0 }\n";
 
+/// A file with a spec of the digits in the repository; `rest` says how they are learned.
+fn digits(fleet: &Fleet, name: &str, rest: &str) -> String {
+    let rows = repository().join("configs/data/digits.csv");
+    let text = format!(
+        "kind: sweep\nversion: 1\nname: {name}\ndata: {{ dataset: {}, label: label }}\ntask: classification\n{rest}",
+        rows.display()
+    );
+    let spec = spec_file(fleet.dir.path(), &format!("{name}.yaml"), &text);
+    spec.to_str().unwrap().to_owned()
+}
+
 #[test]
 fn run_prints_one_document_and_leaves_a_directory_that_can_be_asked() {
     let fleet = Fleet::new();
@@ -60,14 +71,12 @@ fn the_same_seed_gives_the_same_trials_whatever_the_workers() {
 #[test]
 fn a_trained_model_can_be_exported() {
     let fleet = Fleet::new();
-    let digits = repository().join("configs/data/digits.csv");
-    let text = format!(
-        "kind: sweep\nversion: 1\nname: one\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
-         model: {{ kind: mlp, hidden: [32] }}\noptimizer: {{ kind: adamw, lr: 5e-3 }}\ntrain: {{ epochs: 8 }}\n",
-        digits.display()
+    let spec = digits(
+        &fleet,
+        "one",
+        "model: { kind: mlp, hidden: [32] }\noptimizer: { kind: adamw, lr: 5e-3 }\ntrain: { epochs: 8 }\n",
     );
-    let spec = spec_file(fleet.dir.path(), "one.yaml", &text);
-    let outcome = fleet.run(["run", spec.to_str().unwrap(), "-o", "json"]);
+    let outcome = fleet.run(["run", &spec, "-o", "json"]);
     let document = outcome.exits(0).json();
     let best = document["best"]["value"].as_f64().unwrap();
     assert!(best > 0.9, "{best}");
@@ -89,16 +98,14 @@ fn a_trained_model_can_be_exported() {
 #[test]
 fn a_population_forks_its_best() {
     let fleet = Fleet::new();
-    let digits = repository().join("configs/data/digits.csv");
-    let text = format!(
-        "kind: sweep\nversion: 1\nname: pbt\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
-         model: {{ kind: mlp, hidden: [16] }}\ntrain: {{ epochs: 4 }}\nsearch:\n  \
-         objective: {{ metric: valid.loss, goal: minimize }}\n  scheduler: {{ kind: pbt, population: 3 }}\n  \
-         parameters: {{ optimizer.lr: {{ min: 1e-6, max: 1e-2, log: true }} }}\n",
-        digits.display()
+    let spec = digits(
+        &fleet,
+        "pbt",
+        "model: { kind: mlp, hidden: [16] }\ntrain: { epochs: 4 }\nsearch:\n  \
+         objective: { metric: valid.loss, goal: minimize }\n  scheduler: { kind: pbt, population: 3 }\n  \
+         parameters: { optimizer.lr: { min: 1e-6, max: 1e-2, log: true } }\n",
     );
-    let spec = spec_file(fleet.dir.path(), "pbt.yaml", &text);
-    let outcome = fleet.run(["run", spec.to_str().unwrap(), "-o", "json"]);
+    let outcome = fleet.run(["run", &spec, "-o", "json"]);
     let document = outcome.exits(0).json();
     let trials = document["trials"].as_array().unwrap();
     let in_state = |state: &str| trials.iter().filter(|t| t["state"] == state).count();
@@ -175,15 +182,13 @@ fn files_can_be_attached_to_a_trial() {
 #[test]
 fn the_last_line_of_each_trial_is_kept() {
     let fleet = Fleet::new();
-    let digits = repository().join("configs/data/digits.csv");
-    let text = format!(
-        "kind: sweep\nversion: 1\nname: many\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
-         model: {{ kind: linear }}\ntrain: {{ epochs: 1 }}\nsearch:\n  limit: {{ trials: 20 }}\n  \
-         parameters: {{ optimizer.lr: {{ min: 1e-4, max: 1e-2 }} }}\n",
-        digits.display()
+    let spec = digits(
+        &fleet,
+        "many",
+        "model: { kind: linear }\ntrain: { epochs: 1 }\nsearch:\n  limit: { trials: 20 }\n  \
+         parameters: { optimizer.lr: { min: 1e-4, max: 1e-2 } }\n",
     );
-    let spec = spec_file(fleet.dir.path(), "many.yaml", &text);
-    fleet.run(["run", spec.to_str().unwrap()]).exits(0);
+    fleet.run(["run", &spec]).exits(0);
     for number in 0..20 {
         let trial = format!("last/{number}");
         let logs = fleet.run(["trial", "logs", &trial, "-o", "json"]);
@@ -197,14 +202,12 @@ fn the_last_line_of_each_trial_is_kept() {
 #[test]
 fn what_a_killed_run_left_can_be_cancelled_and_deleted() {
     let fleet = Fleet::new();
-    let digits = repository().join("configs/data/digits.csv");
-    let text = format!(
-        "kind: sweep\nversion: 1\nname: long\ndata: {{ dataset: {}, label: label }}\ntask: classification\n\
-         model: {{ kind: linear }}\ntrain: {{ epochs: 100000 }}\n",
-        digits.display()
+    let spec = digits(
+        &fleet,
+        "long",
+        "model: { kind: linear }\ntrain: { epochs: 100000 }\n",
     );
-    let spec = spec_file(fleet.dir.path(), "long.yaml", &text);
-    let run = ["run", spec.to_str().unwrap(), "--quiet"];
+    let run = ["run", &spec, "--quiet"];
     let mut running = fleet.command(run).spawn().unwrap();
     wait_for("a trial to train", Duration::from_secs(60), || {
         let shown = fleet.run(["sweep", "show", "last", "-o", "json"]);
