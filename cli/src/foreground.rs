@@ -140,7 +140,7 @@ impl Foreground {
             if waits && Some(row.sweep.as_str()) != keep {
                 let control = ControlSweep {
                     sweep: row.sweep.clone(),
-                    action: SweepAction::Pause,
+                    action: SweepAction::SetAside,
                 };
                 self.link.fleet.control_sweep(control).await?;
                 let flags = self.link.flags();

@@ -242,6 +242,7 @@ async fn run_worker(config: WorkerConfig, fixed: bool, shutdown: CancellationTok
                 ));
             }
             Err(WorkerError::Taken { .. }) if !fixed => {}
+            Err(WorkerError::Refused(reason)) => return Err(Failure::wrong(reason)),
             Err(error) => return Err(Failure::failed(error.to_string())),
         }
     }

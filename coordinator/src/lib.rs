@@ -98,6 +98,16 @@ pub async fn start(
     if !listen.ip().is_loopback() && !config.insecure {
         return Err(StartError::Exposed { listen });
     }
+    let listening = async || {
+        TcpListener::bind(listen)
+            .await
+            .map_err(|source| StartError::Listen { listen, source })
+    };
+    // A port that is taken leaves no new directory behind; of one that is there, who has it is the better answer.
+    let early = match config.data.try_exists() {
+        Ok(false) => Some(listening().await?),
+        _ => None,
+    };
     let path = config.data.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let data = DataDir::open(&path)?;
@@ -107,9 +117,10 @@ pub async fn start(
         Ok::<_, StartError>((data, blobs, log, recovered))
     });
     let (data, blobs, log, recovered) = opened.await.map_err(|_| RunError::Panicked)??;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|source| StartError::Listen { listen, source })?;
+    let listener = match early {
+        Some(listener) => listener,
+        None => listening().await?,
+    };
     let address = listener
         .local_addr()
         .map_err(|source| StartError::Listen { listen, source })?;

@@ -109,8 +109,16 @@ fn a_wrong_token_is_refused_and_no_token_is_shown() {
         "--token-file",
         wrong.to_str().unwrap(),
     ];
-    let outcome = fleet.run(arguments);
-    assert_ne!(outcome.code, Some(0), "{outcome:?}");
+    let outcome = fleet.run(arguments).exits(2);
+    let arguments = [
+        "worker",
+        "--coordinator",
+        &address,
+        "--token-file",
+        wrong.to_str().unwrap(),
+    ];
+    let worker = fleet.run(arguments).exits(2);
+    assert!(worker.stderr.contains("refused the token"), "{worker:?}");
     let token = std::fs::read_to_string(fleet.data().join("token")).unwrap();
     let token = token.trim().to_owned();
     let seen = |text: &str| text.contains(&token);

@@ -198,9 +198,10 @@ fn the_last_line_of_each_trial_is_kept() {
     }
 }
 
-/// A killed `run` takes its workers with it: nobody waits for them, so what it left can be ended at once.
+/// A killed `run` takes its workers with it: nobody waits for them, so what it left can be ended at once. Another one sets it
+/// aside, and says so.
 #[test]
-fn what_a_killed_run_left_can_be_cancelled_and_deleted() {
+fn what_a_killed_run_left_can_be_set_aside_cancelled_and_deleted() {
     let fleet = Fleet::new();
     let spec = digits(
         &fleet,
@@ -216,9 +217,15 @@ fn what_a_killed_run_left_can_be_cancelled_and_deleted() {
     });
     running.kill().unwrap();
     running.wait().unwrap();
-    let cancelled = fleet.run(["sweep", "cancel", "last", "-o", "json"]);
+    let tiny = spec_file(fleet.dir.path(), "tiny.yaml", NOOP);
+    fleet.run(["run", tiny.to_str().unwrap()]).exits(0);
+    let shown = fleet.run(["sweep", "show", "long", "-o", "json"]);
+    let document = shown.exits(0).json();
+    assert_eq!(document["state"], "paused");
+    assert_eq!(document["reason"], "set aside for another sweep");
+    let cancelled = fleet.run(["sweep", "cancel", "long", "-o", "json"]);
     assert_eq!(cancelled.exits(0).json()["state"], "cancelled");
-    fleet.run(["sweep", "delete", "last"]).exits(0);
+    fleet.run(["sweep", "delete", "long"]).exits(0);
     fleet.nothing_left();
 }
 

@@ -151,16 +151,13 @@ impl ControlTask {
                 }
                 Err(error @ ClientError::Wrong(_)) => {
                     let reason = error.to_string();
-                    if self
-                        .say
-                        .send(LinkEvent::Refused {
-                            reason: reason.clone(),
-                        })
-                        .await
-                        .is_err()
-                    {
+                    let refused = LinkEvent::Refused {
+                        reason: reason.clone(),
+                    };
+                    if reason != said && self.say.send(refused).await.is_err() {
                         return;
                     }
+                    said.clone_from(&reason); // the agent says it
                     reason
                 }
                 Err(error) => error.to_string(),

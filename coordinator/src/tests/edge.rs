@@ -68,6 +68,21 @@ async fn listening_beyond_loopback_must_be_said() {
 }
 
 #[tokio::test]
+async fn a_port_that_is_taken_leaves_no_new_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let data = dir.path().join("new");
+    let mut config = CoordinatorConfig::new(&data);
+    config.listen = taken.local_addr().unwrap();
+    let refused = crate::start(config, CancellationToken::new()).await;
+    assert!(
+        matches!(refused, Err(StartError::Listen { .. })),
+        "{refused:?}"
+    );
+    assert!(!data.exists());
+}
+
+#[tokio::test]
 async fn a_directory_has_one_coordinator_which_can_be_found() {
     let dir = tempfile::tempdir().unwrap();
     let up = up(&dir).await;

@@ -221,6 +221,8 @@ pub enum SweepAction {
     },
     /// Only of a sweep that has ended.
     Delete,
+    /// As `Pause`, because another sweep is to have the slots.
+    SetAside,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

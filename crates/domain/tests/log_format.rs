@@ -180,6 +180,14 @@ fn examples() -> Vec<(&'static str, Command)> {
             },
         ),
         (
+            "control-sweep-set-aside",
+            Command::ControlSweep {
+                sweep,
+                action: SweepAction::SetAside,
+                at,
+            },
+        ),
+        (
             "control-trial",
             Command::ControlTrial {
                 trial,

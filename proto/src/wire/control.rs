@@ -157,6 +157,7 @@ impl From<ControlSweep> for pb::ControlSweepRequest {
             // The leader's own: a client that says it is refused by the missing field.
             SweepAction::Stop { .. } => None,
             SweepAction::Delete => Some(Action::Delete(Plain {})),
+            SweepAction::SetAside => Some(Action::SetAside(Plain {})),
         };
         pb::ControlSweepRequest {
             sweep: c.sweep,
@@ -176,6 +177,7 @@ impl TryFrom<pb::ControlSweepRequest> for ControlSweep {
                 Action::Resume(_) => SweepAction::Resume,
                 Action::Cancel(m) => SweepAction::Cancel { save: m.save },
                 Action::Delete(_) => SweepAction::Delete,
+                Action::SetAside(_) => SweepAction::SetAside,
             },
         })
     }
@@ -400,6 +402,7 @@ mod tests {
             SweepAction::Resume,
             SweepAction::Cancel { save: true },
             SweepAction::Delete,
+            SweepAction::SetAside,
         ] {
             check::<ControlSweep, pb::ControlSweepRequest>(ControlSweep {
                 sweep: "last".into(),

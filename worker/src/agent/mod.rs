@@ -293,7 +293,9 @@ impl Agent {
             LinkEvent::Refused { reason } if !self.connected_once => {
                 return Err(WorkerError::Refused(reason));
             }
-            LinkEvent::Refused { .. } => {}
+            LinkEvent::Refused { reason } => {
+                tracing::warn!(reason, "the coordinator refuses this worker; trying again");
+            }
         }
         Ok(())
     }

@@ -22,15 +22,20 @@ impl Cluster {
             state: state.name().to_owned(),
             action: action.to_owned(),
         };
+        let aside = action == SweepAction::SetAside;
         match (action, &sweep.state) {
-            (SweepAction::Pause, SweepState::Running) => {
+            (SweepAction::Pause | SweepAction::SetAside, SweepState::Running) => {
+                let reason = match aside {
+                    true => "set aside for another sweep",
+                    false => "paused by a user",
+                };
                 sweep.state = SweepState::Paused;
                 sweep.ran_ms = sweep.running_ms(at);
                 sweep.running_since = None;
-                sweep.reason = Some("paused by a user".to_owned());
+                sweep.reason = Some(reason.to_owned());
                 Ok(self.wish_all(id, &Wish::Yield))
             }
-            (SweepAction::Pause, SweepState::Paused) => Ok(vec![]),
+            (SweepAction::Pause | SweepAction::SetAside, SweepState::Paused) => Ok(vec![]),
             (SweepAction::Resume, SweepState::Paused) => {
                 sweep.state = SweepState::Running;
                 sweep.running_since = Some(at);
@@ -46,7 +51,7 @@ impl Cluster {
                 Ok(self.stop_sweep(id, false, false, reason, false, at))
             }
             (SweepAction::Delete, state) if state.is_terminal() => Ok(self.delete_sweep(index, id)),
-            (SweepAction::Pause, state) => Err(not_from("pause", state)),
+            (SweepAction::Pause | SweepAction::SetAside, state) => Err(not_from("pause", state)),
             (SweepAction::Resume, state) => Err(not_from("resume", state)),
             (SweepAction::Cancel { .. }, state) => Err(not_from("cancel", state)),
             (SweepAction::Stop { .. }, state) => Err(not_from("stop", state)),

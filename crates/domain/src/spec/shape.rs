@@ -258,10 +258,14 @@ impl Shape {
                     refused()
                 }
             }
-            (Shape::Whole { .. }, Scalar::Real(value)) => {
+            (Shape::Whole { max, .. }, Scalar::Real(value)) => {
                 // 1e3 is a whole number, and so is what a search says about an integer.
                 if value.trunc() == *value && value.abs() < 9.0e15 {
                     return self.take(&Scalar::Whole(*value as i64));
+                }
+                if value.trunc() == *value && value.is_finite() && *max == i64::MAX {
+                    let most = format!(" (up to {max}, its digits written out)");
+                    return Err(self.refuse(&scalar.describe()) + &most);
                 }
                 refused()
             }
