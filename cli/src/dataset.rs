@@ -93,10 +93,11 @@ async fn add_in(
     output: Output,
     signals: &mut Signals,
 ) -> Result<(DatasetDocument, Option<Vec<String>>), Failure> {
-    let before = match submit::registered(&link.fleet, name, None).await {
-        Ok(manifest) => Some(manifest),
-        Err(failure) if failure.exit == Exit::NotFound => None,
-        Err(failure) => return Err(failure),
+    let rows = documents::get::<Vec<DatasetDocument>>(&link.fleet, documents::DATASETS).await?;
+    // A selector would take another dataset whose name begins so.
+    let before = match rows.iter().any(|row| row.name == name) {
+        true => Some(submit::registered(&link.fleet, name, None).await?),
+        false => None,
     };
     let import = Import {
         source,

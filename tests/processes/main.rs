@@ -4,9 +4,11 @@
 mod ask_tell;
 mod damage;
 mod disk;
+mod ends;
 mod exact;
 mod kills;
 mod refusals;
 mod run;
 mod search;
 mod sim;
+mod verbs;

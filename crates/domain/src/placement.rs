@@ -35,7 +35,7 @@ pub enum Skip {
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Skip::NoWorkers => f.write_str("no worker has joined"),
+            Skip::NoWorkers => f.write_str("no worker is connected"),
             Skip::AllBusy { slots: 1 } => f.write_str("the one slot that would do is taken"),
             Skip::AllBusy { slots } => write!(f, "all {slots} slots that would do are taken"),
             Skip::NoSlotWithDevice { device } => write!(f, "no slot has device {device}"),
@@ -59,7 +59,7 @@ pub type Load = BTreeMap<Place, usize>;
 /// The places that may take an attempt of this spec now, least loaded first.
 ///
 /// `deep` allows a second attempt behind a running one; `load` counts what each slot holds. Workers for which `reachable` is
-/// false are passed over. The first place whose worker has numerics class `prefer` comes first among equally loaded ones.
+/// false are passed over.
 ///
 /// # Errors
 /// The most telling [`Skip`] when there is none.

@@ -234,35 +234,35 @@ impl Scheduler {
         }
     }
 
-    /// The paused trial that an idle slot trains ahead of its turn: on the highest rung where one waits below the promotion line,
-    /// the best. Only rungs have any.
-    pub fn waiting(&self) -> Option<Promotion> {
+    /// The paused trials that an idle slot may train ahead of their turn, those that would go furthest first, and of these the
+    /// best: they wait below a promotion line and would be above it if all of `coming`, the trials that still train, came to
+    /// their rungs and were no better. Only rungs have any. Nobody else's turn can come while nothing new begins.
+    pub fn ahead(&self, coming: &[u32]) -> Vec<Promotion> {
         match &self.state {
-            State::Asha(asha) => asha.waiting(),
-            State::Hyperband(hyperband) => hyperband.waiting(),
-            State::Pasha(pasha) => pasha.waiting(),
-            _ => None,
+            State::Asha(asha) => asha.ahead(coming),
+            State::Hyperband(hyperband) => hyperband.ahead(coming),
+            State::Pasha(pasha) => pasha.ahead(coming),
+            _ => Vec::new(),
         }
     }
 
-    /// Marks a trial as gone on ahead of its turn and gives its new target; `None`, and nothing changes, unless it waits below
-    /// the promotion line.
-    pub fn promoted_early(&mut self, number: u32) -> Option<u64> {
-        match &mut self.state {
-            State::Asha(asha) => asha.promote_early(number),
-            State::Hyperband(hyperband) => hyperband.promote_early(number),
-            State::Pasha(pasha) => pasha.promote_early(number),
-            _ => None,
-        }
-    }
-
-    /// Whether a trial that went on ahead of its turn would be promoted by now.
-    pub fn has_risen(&self, number: u32) -> bool {
+    /// Whether a trial waits at a rung and its turn to be promoted has come.
+    pub fn is_due(&self, number: u32) -> bool {
         match &self.state {
-            State::Asha(asha) => asha.has_risen(number),
-            State::Hyperband(hyperband) => hyperband.has_risen(number),
-            State::Pasha(pasha) => pasha.has_risen(number),
+            State::Asha(asha) => asha.is_due(number),
+            State::Hyperband(hyperband) => hyperband.is_due(number),
+            State::Pasha(pasha) => pasha.is_due(number),
             _ => false,
+        }
+    }
+
+    /// For checks of whole searches: the trials that are above the promotion line of a rung of ASHA's or Hyperband's and were
+    /// never promoted from it.
+    pub fn owed(&self) -> Vec<u32> {
+        match &self.state {
+            State::Asha(asha) => asha.owed(),
+            State::Hyperband(hyperband) => hyperband.owed(),
+            _ => Vec::new(),
         }
     }
 

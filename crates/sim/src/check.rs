@@ -109,6 +109,16 @@ pub(crate) fn at_rest(world: &mut World<'_>) -> Result<(), String> {
             let (name, made, counts) = (&sweep.name, sweep.next, sweep.counts());
             return Err(format!("{name} made {made} trials: {counts:?}"));
         }
+        let is_pruned = |number: &u32| {
+            let trial = sweep.trial(*number);
+            trial.is_some_and(|trial| trial.state == TrialState::Pruned)
+        };
+        if let Some(number) = sweep.scheduler().owed().iter().find(|n| is_pruned(n)) {
+            let name = &sweep.name;
+            return Err(format!(
+                "{name}/{number} is among the best of its rung and was not promoted"
+            ));
+        }
         let stops = matches!(
             kind,
             SchedulerKind::Median { .. } | SchedulerKind::Plateau { .. }

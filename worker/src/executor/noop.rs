@@ -18,7 +18,7 @@ pub(super) fn run(trial: &Trial<'_>, x: f64, sleep: Millis) -> AttemptEnd {
     let (id, attempt) = trial.id();
     let from = order.from.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
     trial.started(from);
-    let mut saved = from;
+    let (mut saved, mut value) = (from, None);
     for epoch in from + 1..=order.until {
         if sleep.0 > 0 {
             trial.outbox.flush();
@@ -28,7 +28,7 @@ pub(super) fn run(trial: &Trial<'_>, x: f64, sleep: Millis) -> AttemptEnd {
             .wait_end(id, attempt, Duration::from_millis(sleep.0))
         {
             if save && saved < epoch - 1 {
-                write(trial, epoch - 1, None);
+                write(trial, epoch - 1, value);
             }
             return end_on_order(save);
         }
@@ -39,7 +39,7 @@ pub(super) fn run(trial: &Trial<'_>, x: f64, sleep: Millis) -> AttemptEnd {
             epoch_ends: true,
             last,
         };
-        let mut value = None;
+        value = None;
         if trial.evaluates_at(at) {
             let loss = (x - 0.3) * (x - 0.3) + 1.0 / epoch as f64;
             let key = "valid.loss".to_owned();

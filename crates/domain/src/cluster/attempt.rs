@@ -173,6 +173,14 @@ impl Cluster {
                 _ => TrialState::Paused,
             };
         }
+        if let Ok(sweep) = self.sweep_mut(id.sweep)
+            && sweep.early.contains(&id.number)
+            && !next.is_terminal()
+            && !rests
+        {
+            sweep.wait_again(id.number);
+            next = TrialState::Paused;
+        }
         effects.extend(self.settle(index, id, next, at));
         if rests {
             // In a population its last checkpoint is now the one that others may go on from, and not the one before.

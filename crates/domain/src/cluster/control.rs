@@ -2,6 +2,7 @@
 
 use bonfire_search::{Assignment, Ending, Event};
 
+use super::early::NOT_ITS_TURN;
 use super::sweep::{Sweep, SweepState};
 use super::trial::{TrialState, Wish};
 use super::{Cluster, Outcome};
@@ -163,7 +164,8 @@ impl Cluster {
         let held: Vec<u32> = sweep
             .live()
             .filter(|t| {
-                t.state == TrialState::Paused && !(t.epochs() >= t.until && t.has_reached())
+                let rests = t.epochs() >= t.until && t.has_reached();
+                t.state == TrialState::Paused && !rests && !sweep.early.contains(&t.number)
             })
             .map(|t| t.number)
             .collect();
@@ -205,6 +207,10 @@ impl Cluster {
         let external = sweep.spec.is_external();
         let averages = sweep.spec.averages();
         let population = sweep.scheduler.kind().population().is_some();
+        let waits = sweep.live_mut(id.number)?.state == TrialState::Paused;
+        if action == TrialAction::Resume && waits {
+            sweep.early.remove(&id.number); // nobody's turn decides any more
+        }
         let trial = sweep.live_mut(id.number)?;
         match (action, trial.state) {
             (TrialAction::Stop, TrialState::Running) if !external => {
@@ -242,7 +248,6 @@ impl Cluster {
                 trial.lost = 0;
                 trial.reason = None;
                 trial.ended = None;
-                let waits = trial.state == TrialState::Paused;
                 let rested = trial.epochs() >= trial.until;
                 // It had reached its rung: going on means to the end. So it does for one that had left a population.
                 let left = population && !waits;
@@ -339,6 +344,10 @@ impl Cluster {
         let mut effects = Vec::new();
         for number in waiting {
             let trial = TrialId { sweep: id, number };
+            let sweep = self.sweep_mut(id)?;
+            if sweep.early.contains(&number) {
+                sweep.live_mut(number)?.reason = Some(NOT_ITS_TURN.to_owned());
+            }
             effects.extend(self.settle(index, trial, TrialState::Pruned, at));
         }
         let sweep = self.sweep_mut(id)?;

@@ -38,8 +38,6 @@ pub use source::{SOURCE_TRIALS_MAX, Source};
 pub use sweep::{Sweep, SweepState};
 pub use trial::{ATTEMPTS_KEPT, AttemptRecord, Observation, Trial, TrialState, Wish};
 
-use bonfire_search::Scheduler;
-
 use crate::command::Command;
 use crate::dataset::{BlobRef, DatasetManifest};
 use crate::effect::{Effect, Refusal};
@@ -122,7 +120,7 @@ impl Cluster {
                 exhausted,
                 ..
             } => self.create_trials(index, sweep, first, parameters, exhausted),
-            Command::Promote { trial, .. } => self.promote(trial, Scheduler::promoted),
+            Command::Promote { trial, .. } => self.promote(trial),
             Command::PromoteEarly { trial, .. } => self.promote_early(trial),
             Command::Recall { sweep, at } => self.recall(index, sweep, at),
             Command::StartAttempt {

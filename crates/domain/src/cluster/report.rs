@@ -111,7 +111,11 @@ impl Cluster {
         let (event, counts) = sweep.record(id.number, seen, metrics);
         // One instance says nothing of the whole: the mean is learnt at the trial's end.
         let counts = counts.filter(|_| !averages);
-        let verdict = sweep.scheduler.observe(&event);
+        let verdict = match sweep.early.contains(&id.number) {
+            true => Verdict::Continue,
+            false => sweep.scheduler.observe(&event),
+        };
+        sweep.take_turns();
         let mut effects = Vec::new();
         if let Some(value) = counts {
             sweep.consider(id.number, value);

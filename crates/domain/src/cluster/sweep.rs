@@ -100,7 +100,7 @@ pub struct Sweep {
     /// What it took over from other sweeps; likewise.
     #[serde(skip)]
     pub(crate) sources: Arc<[Source]>,
-    /// Trials that run, or will again, ahead of their turn; likewise.
+    /// Trials that trained ahead of their turn, which has not come; likewise.
     #[serde(skip)]
     pub(crate) early: BTreeSet<u32>,
 }
@@ -132,7 +132,8 @@ impl Sweep {
         &self.waiting
     }
 
-    /// Numbers of the trials that went on ahead of their turn because a slot was idle, and have not come to their target.
+    /// Numbers of the trials that went on ahead of their turn because a slot was idle. For the scheduler they wait at the rung
+    /// that they left.
     pub fn early(&self) -> &BTreeSet<u32> {
         &self.early
     }
@@ -235,7 +236,7 @@ impl Sweep {
         debug_assert!(from.may_become(next), "{from:?} -> {next:?}");
         trial.state = next;
         self.index(number, next);
-        if !matches!(next, TrialState::Running | TrialState::Pending) {
+        if next.is_terminal() {
             self.early.remove(&number);
         }
         let down = self.counts.entry(from).or_insert(0);
@@ -430,26 +431,23 @@ impl Cluster {
         Ok(effects)
     }
 
-    /// `promoted`: marks it for the scheduler and gives its target, if it may go on.
-    pub(super) fn promote(
-        &mut self,
-        trial: TrialId,
-        promoted: impl FnOnce(&mut Scheduler, u32) -> Option<u64>,
-    ) -> Outcome {
+    /// Lets a trial go on whose turn it is.
+    pub(super) fn promote(&mut self, trial: TrialId) -> Outcome {
         let sweep = self.sweep_mut(trial.sweep)?;
         let state = sweep.live_mut(trial.number)?.state;
-        if state != TrialState::Paused || sweep.state != SweepState::Running {
-            return Err(Refusal::NotFrom {
-                state: state.name().to_owned(),
-                action: "promote".to_owned(),
-            });
-        }
-        let until = promoted(&mut sweep.scheduler, trial.number);
-        let until = until.ok_or_else(|| Refusal::NotFrom {
+        let not_from = || Refusal::NotFrom {
             state: state.name().to_owned(),
             action: "promote".to_owned(),
-        })?;
-        sweep.live_mut(trial.number)?.until = until;
+        };
+        if state != TrialState::Paused || sweep.state != SweepState::Running {
+            return Err(not_from());
+        }
+        let until = sweep.scheduler.promoted(trial.number);
+        let until = until.ok_or_else(not_from)?;
+        match sweep.early.contains(&trial.number) {
+            true => sweep.its_turn(trial.number, Some(until)),
+            false => sweep.live_mut(trial.number)?.until = until,
+        }
         sweep.set_state(trial.number, TrialState::Pending);
         Ok(vec![Effect::TrialReady { trial, tries: 0 }])
     }

@@ -1,11 +1,11 @@
 //! Slots that nothing else wants: they train trials ahead of their turn, while others of the sweep run.
 //!
-//! That costs nobody anything: these trials end when a slot is wanted for something else, and when the sweep would be over
-//! without them.
+//! That costs nobody anything: these trials save and wait again when a slot is wanted for something else, and end when the sweep
+//! would be over without them.
 
 use super::place::take_place;
 use super::{Action, Leader, Pending, Time};
-use crate::cluster::{Cluster, Sweep, SweepState};
+use crate::cluster::{Cluster, Sweep, SweepState, TrialState};
 use crate::command::Command;
 use crate::placement::Load;
 
@@ -27,14 +27,19 @@ pub(super) fn decide_idle(sweep: &Sweep, alone: bool, asked: bool) -> Idle {
     let early = sweep.early();
     let runs_on = |number: &u32| {
         let trial = sweep.live_trial(*number);
-        trial.is_some_and(|trial| trial.wish.is_none())
+        trial.is_some_and(|trial| match trial.state {
+            TrialState::Running => trial.wish.is_none(),
+            state => state == TrialState::Pending,
+        })
     };
-    let wants = sweep.room() > 0 || !sweep.waiting().is_empty() || sweep.next_move().is_some();
-    let others_run = sweep.running().iter().any(|n| !early.contains(n));
+    let in_turn = |number: &u32| !early.contains(number);
+    let waits = sweep.waiting().iter().any(in_turn);
+    let wants = waits || sweep.room() > 0 || sweep.next_move().is_some();
+    let others_run = sweep.running().iter().any(in_turn);
     let is_free = alone && !wants && others_run;
     match early.iter().any(runs_on) {
         true if !is_free => Idle::Recall,
-        _ if is_free && !asked && sweep.scheduler().waiting().is_some() => Idle::Train,
+        _ if is_free && !asked && !sweep.ahead().is_empty() => Idle::Train,
         _ => Idle::Rest,
     }
 }
@@ -79,7 +84,7 @@ impl Leader {
         sweep: &Sweep,
         load: &Load,
     ) -> Option<Action> {
-        let next = sweep.scheduler().waiting()?;
+        let next = sweep.ahead().into_iter().next()?;
         let trial = sweep.live_trial(next.number)?;
         let mut places = self.places(cluster, sweep, load).ok()?.into_iter();
         let place = take_place(cluster, &mut places, trial.history.last())?;

@@ -4,9 +4,11 @@
 // Golden files are read and written here; the crate itself may not.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod early;
 mod external;
 mod population;
 mod story;
+mod workers;
 
 use bonfire_domain::command::{Command, SweepAction, TrialAction};
 use bonfire_domain::fault::{AttemptEnd, Failure, LostCause};
@@ -80,8 +82,7 @@ fn asha_pauses_promotes_and_prunes() {
     story.is("asha.txt");
 }
 
-/// Trial 1 goes on before the third value is in, and its turn comes; trial 2 goes on beside it and is recalled when nothing
-/// else runs.
+/// Trial 1 goes on before the third value is in, and its turn comes. Then nobody else's can.
 #[test]
 fn an_idle_slot_trains_a_trial_ahead_of_its_turn() {
     let mut story = on_rungs(2);
@@ -91,55 +92,7 @@ fn an_idle_slot_trains_a_trial_ahead_of_its_turn() {
     }
     story.observe(1, 1, 3, 0.4);
     story.end(1, 1, AttemptEnd::Reached);
-    story.end(1, 2, AttemptEnd::Stopped);
     story.is("idle.txt");
-}
-
-/// Whoever else wants slots gets those of trials ahead of their turn: another sweep, and a trial that was lost.
-#[test]
-fn trials_ahead_of_their_turn_are_in_nobodys_way() {
-    let start = || {
-        let mut story = on_rungs(2);
-        for (number, value) in [(0, 1.3), (1, 1.1)] {
-            story.observe(1, number, 1, value);
-            story.end(1, number, AttemptEnd::Reached);
-        }
-        let early = story.cluster.sweep(SweepId(0)).unwrap().early().clone();
-        assert_eq!(early.into_iter().collect::<Vec<_>>(), [1]);
-        story
-    };
-    let mut story = start();
-    let restored = bonfire_domain::Cluster::decode(&story.cluster.encode()).unwrap();
-    assert_eq!(restored, story.cluster);
-    story.submit(&noop("").replace("name: story", "name: other"));
-    assert!(
-        story.text.contains("to w1: Stop 1#2 save"),
-        "{}",
-        story.text
-    );
-    story.end(1, 1, AttemptEnd::Stopped);
-    let trial = |story: &Story, number| {
-        story
-            .cluster
-            .trial(TrialId {
-                sweep: SweepId(0),
-                number,
-            })
-            .unwrap()
-            .into_owned()
-    };
-    assert_eq!(trial(&story, 1).state.name(), "pruned");
-    assert_eq!(story.cluster.sweep(SweepId(1)).unwrap().running().len(), 1);
-
-    let mut story = start();
-    story.end(1, 2, AttemptEnd::Lost(LostCause::Killed));
-    story.pass(50);
-    assert_eq!(trial(&story, 2).state.name(), "running");
-    assert!(
-        story.text.contains("to w1: Stop 1#2 save"),
-        "{}",
-        story.text
-    );
 }
 
 #[test]

@@ -14,6 +14,22 @@ use bonfire_domain::{
     WallMs, WorkerId, invariant, spec,
 };
 
+/// What a worker with slots on the CPU says of itself.
+pub fn facts(number: u64, slots: usize) -> WorkerFacts {
+    let slot = SlotFacts {
+        device: "cpu".to_owned(),
+    };
+    WorkerFacts {
+        worker: WorkerId(number),
+        name: format!("w{number}"),
+        slots: vec![slot; slots],
+        labels: Default::default(),
+        memory: 1 << 30,
+        version: "1".to_owned(),
+        numerics: "same".to_owned(),
+    }
+}
+
 /// A fleet without processes: what the leader proposes is applied at once, what it orders is written down.
 pub struct Story {
     pub cluster: Cluster,
@@ -155,18 +171,12 @@ impl Story {
 
     /// Joins in the folder of a dead worker.
     pub fn join_after(&mut self, number: u64, slots: usize, dead: Option<u64>) {
-        let slot = SlotFacts {
-            device: "cpu".to_owned(),
-        };
-        let facts = WorkerFacts {
-            worker: WorkerId(number),
-            name: format!("w{number}"),
-            slots: vec![slot; slots],
-            labels: Default::default(),
-            memory: 1 << 30,
-            version: "1".to_owned(),
-            numerics: "same".to_owned(),
-        };
+        self.join_as(facts(number, slots), dead);
+    }
+
+    /// Joins as what the facts say.
+    pub fn join_as(&mut self, facts: WorkerFacts, dead: Option<u64>) {
+        let number = facts.worker.0;
         let running = Running {
             facts_from: 1,
             replaces: dead.map(WorkerId),

@@ -59,7 +59,9 @@ pub(super) fn suggest(
         bad_weights.resize(bad.len(), weight);
     }
     let likely = Parzen::new(known.axes, points, weights, &absent, GOOD);
-    let unlikely = Parzen::new(known.axes, bad, bad_weights, &absent, BAD);
+    // Beside a point of the front are further ones, so with several objectives a bad trial speaks against its place alone.
+    let width = if known.several.is_empty() { BAD } else { GOOD };
+    let unlikely = Parzen::new(known.axes, bad, bad_weights, &absent, width);
     let mut scratch = Vec::new();
     let mut best: Option<(bool, f64, Assignment)> = None;
     let rounds = if known.is_bound { ROUNDS_BOUND } else { ROUNDS };

@@ -120,40 +120,65 @@ impl Asha {
         })
     }
 
-    /// The best trial that waits below the promotion line, on the highest of the lowest rungs, that many.
-    pub(super) fn waiting_below(&self, count: usize) -> Option<Promotion> {
-        let rungs = self.rungs.iter().enumerate().take(count).rev();
-        let mut best = rungs.filter_map(|(rung, entries)| Some((rung, entries.best_waiting()?)));
-        let (rung, best) = best.next()?;
-        Some(Promotion {
-            number: best.number,
-            until: self.target(rung + 1),
-        })
+    /// See [`crate::Scheduler::ahead`]; from the lowest rungs alone, that many.
+    pub(super) fn ahead_below(&self, count: usize, coming: &[u32]) -> Vec<Promotion> {
+        let mut arrivals = vec![0; self.rungs.len()];
+        for track in coming.iter().filter_map(|number| self.trials.get(number)) {
+            if let Some(arrivals) = arrivals.get_mut(track.rung)
+                && track.waits.is_none()
+                && !track.ended
+            {
+                *arrivals += 1;
+            }
+        }
+        let mut found = Vec::new();
+        let mut from_below = 0;
+        let rungs = self.rungs.iter().zip(arrivals).enumerate().take(count);
+        for (rung, (entries, arrivals)) in rungs {
+            let rises = entries.rises(arrivals + from_below, self.eta);
+            let until = self.target(rung + 1);
+            let below = entries.below(rises).map(|entry| entry.number);
+            found.push(below.map(move |number| Promotion { number, until }));
+            from_below = rises + entries.candidates();
+        }
+        found.into_iter().rev().flatten().collect()
     }
 
-    pub(super) fn waiting(&self) -> Option<Promotion> {
-        self.waiting_below(self.rungs.len())
+    pub(super) fn ahead(&self, coming: &[u32]) -> Vec<Promotion> {
+        self.ahead_below(self.rungs.len(), coming)
     }
 
-    /// Whether a trial that went on early is above the line now.
-    pub(super) fn has_risen(&self, number: u32) -> bool {
-        let rung = self.trials.get(&number).map(|track| track.rung);
-        let left = rung.and_then(|rung| self.rungs.get(rung.checked_sub(1)?));
-        left.is_some_and(|rung| rung.is_above(number))
+    /// Whether it is a trial's turn to be promoted; from the lowest rungs alone, that many.
+    pub(super) fn is_due_below(&self, count: usize, number: u32) -> bool {
+        let Some(track) = self.trials.get(&number) else {
+            return false;
+        };
+        let waits = track.waits.filter(|_| track.rung < count);
+        waits.is_some_and(|entry| self.rungs[track.rung].is_candidate(entry))
+    }
+
+    pub(super) fn is_due(&self, number: u32) -> bool {
+        self.is_due_below(self.rungs.len(), number)
+    }
+
+    /// Trials above the line of the rung that they came to last: those that were never promoted from it.
+    pub(super) fn owed(&self) -> Vec<u32> {
+        let rungs = self.rungs.iter().enumerate();
+        let stayed = |rung: usize, number: &u32| {
+            let track = self.trials.get(number);
+            track.is_some_and(|track| track.rung == rung)
+        };
+        let owed = rungs.flat_map(|(rung, entries)| {
+            let above = entries.above().map(|entry| entry.number);
+            above.filter(move |number| stayed(rung, number))
+        });
+        owed.collect()
     }
 
     pub(super) fn promote(&mut self, number: u32) -> Option<u64> {
-        self.go_on(number, Rung::promote)
-    }
-
-    pub(super) fn promote_early(&mut self, number: u32) -> Option<u64> {
-        self.go_on(number, Rung::promote_early)
-    }
-
-    fn go_on(&mut self, number: u32, leave: fn(&mut Rung, Entry) -> bool) -> Option<u64> {
         let track = self.trials.get_mut(&number)?;
         let entry = track.waits?;
-        if !leave(&mut self.rungs[track.rung], entry) {
+        if !self.rungs[track.rung].promote(entry) {
             return None;
         }
         track.waits = None;

@@ -100,17 +100,8 @@ impl Hyperband {
 
     /// The one that goes furthest, in the bracket with more rungs where two go as far.
     pub(super) fn promotable(&self) -> Option<Promotion> {
-        self.furthest(Asha::promotable)
-    }
-
-    /// Likewise of those below the promotion line.
-    pub(super) fn waiting(&self) -> Option<Promotion> {
-        self.furthest(Asha::waiting)
-    }
-
-    fn furthest(&self, of: impl Fn(&Asha) -> Option<Promotion>) -> Option<Promotion> {
         let mut found: Option<Promotion> = None;
-        for promotion in self.brackets.iter().filter_map(of) {
+        for promotion in self.brackets.iter().filter_map(Asha::promotable) {
             if found.is_none_or(|found| promotion.until > found.until) {
                 found = Some(promotion);
             }
@@ -118,12 +109,20 @@ impl Hyperband {
         found
     }
 
-    pub(super) fn has_risen(&self, number: u32) -> bool {
-        self.of(number).has_risen(number)
+    /// Those that would go furthest first.
+    pub(super) fn ahead(&self, coming: &[u32]) -> Vec<Promotion> {
+        let brackets = self.brackets.iter();
+        let mut found: Vec<Promotion> = brackets.flat_map(|asha| asha.ahead(coming)).collect();
+        found.sort_by_key(|promotion| std::cmp::Reverse(promotion.until)); // stable
+        found
     }
 
-    pub(super) fn promote_early(&mut self, number: u32) -> Option<u64> {
-        self.of_mut(number).promote_early(number)
+    pub(super) fn is_due(&self, number: u32) -> bool {
+        self.of(number).is_due(number)
+    }
+
+    pub(super) fn owed(&self) -> Vec<u32> {
+        self.brackets.iter().flat_map(Asha::owed).collect()
     }
 
     pub(super) fn promote(&mut self, number: u32) -> Option<u64> {

@@ -102,27 +102,19 @@ impl Pasha {
         self.asha.promotable_below(self.top)
     }
 
-    /// The best trial below the promotion line of the rungs that are open.
-    pub(super) fn waiting(&self) -> Option<Promotion> {
-        self.asha.waiting_below(self.top)
+    /// From the rungs that are open.
+    pub(super) fn ahead(&self, coming: &[u32]) -> Vec<Promotion> {
+        self.asha.ahead_below(self.top, coming)
     }
 
-    pub(super) fn has_risen(&self, number: u32) -> bool {
-        self.asha.has_risen(number)
+    pub(super) fn is_due(&self, number: u32) -> bool {
+        self.asha.is_due_below(self.top, number)
     }
 
     pub(super) fn promote(&mut self, number: u32) -> Option<u64> {
         let (rung, _) = self.asha.rung_of(number)?;
         match rung < self.top {
             true => self.asha.promote(number),
-            false => None,
-        }
-    }
-
-    pub(super) fn promote_early(&mut self, number: u32) -> Option<u64> {
-        let (rung, _) = self.asha.rung_of(number)?;
-        match rung < self.top {
-            true => self.asha.promote_early(number),
             false => None,
         }
     }

@@ -20,7 +20,7 @@ pub(super) struct Rung {
     rest: BTreeSet<Entry>,
     /// Those of `top` that may be promoted.
     candidates: BTreeSet<Entry>,
-    /// Those of `rest` that may not, however far they rise: ended while they waited, or gone on already.
+    /// Those of `rest` that may not, however far they rise: ended while they waited, or fallen from the top after they went on.
     closed: BTreeSet<Entry>,
 }
 
@@ -47,20 +47,33 @@ impl Rung {
         self.candidates.remove(&entry)
     }
 
-    /// The best trial that waits below the promotion line.
-    pub(super) fn best_waiting(&self) -> Option<Entry> {
-        let waits = |entry: &&Entry| entry.rank != u64::MAX && !self.closed.contains(entry);
-        self.rest.iter().find(waits).copied()
+    /// Whether a trial may be promoted.
+    pub(super) fn is_candidate(&self, entry: Entry) -> bool {
+        self.candidates.contains(&entry)
     }
 
-    /// Lets a trial go on from below the line; whether it waited there.
-    pub(super) fn promote_early(&mut self, entry: Entry) -> bool {
-        self.rest.contains(&entry) && self.closed.insert(entry)
+    /// How many trials may be promoted.
+    pub(super) fn candidates(&self) -> usize {
+        self.candidates.len()
     }
 
-    /// Whether a trial is above the line.
-    pub(super) fn is_above(&self, number: u32) -> bool {
-        self.top.iter().any(|entry| entry.number == number)
+    /// How many places the promotion line moves down when so many more trials come here.
+    pub(super) fn rises(&self, more: usize, eta: u32) -> usize {
+        let line = (self.top.len() + self.rest.len() + more) / eta as usize;
+        line.saturating_sub(self.top.len())
+    }
+
+    /// Those of the first so many below the promotion line that would be candidates above it, best first.
+    pub(super) fn below(&self, places: usize) -> impl Iterator<Item = Entry> {
+        let first = self.rest.iter().take(places);
+        let open = first.filter(|entry| entry.rank != u64::MAX && !self.closed.contains(entry));
+        open.copied()
+    }
+
+    /// The trials above the promotion line, but those whose value is no number.
+    pub(super) fn above(&self) -> impl Iterator<Item = Entry> {
+        let numbers = self.top.iter().filter(|entry| entry.rank != u64::MAX);
+        numbers.copied()
     }
 
     /// The trial has ended: its value still counts, but it is never promoted.
@@ -150,30 +163,24 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_went_on_early_may_rise_and_goes_on_once() {
+    fn below_the_line_are_those_who_may_still_rise() {
         let mut rung = Rung::default();
-        for (number, rank) in [(0, 5), (1, 6), (2, 7), (3, u64::MAX)] {
-            rung.record(entry(rank, number), 4);
+        for (number, rank) in [(0, 5), (1, 6), (2, 7), (3, u64::MAX), (4, 8)] {
+            rung.record(entry(rank, number), 3);
         }
-        assert_eq!(rung.best_candidate(), Some(entry(5, 0)));
-        assert!(!rung.promote_early(entry(5, 0)), "its turn has come");
-        assert_eq!(rung.best_waiting(), Some(entry(6, 1)));
-        assert!(rung.promote_early(entry(6, 1)));
-        assert!(!rung.promote_early(entry(6, 1)));
-        assert_eq!(rung.best_waiting(), Some(entry(7, 2)));
-        assert!(!rung.is_above(1));
-        for number in 4..8 {
-            rung.record(entry(9, number), 4);
+        // One of five is above; four more make three of nine.
+        for (more, places) in [(0, 0), (1, 1), (3, 1), (4, 2), (7, 3)] {
+            assert_eq!(rung.rises(more, 3), places, "{more} more");
         }
-        assert!(rung.is_above(1));
-        assert!(rung.promote(entry(5, 0)));
-        assert_eq!(rung.best_candidate(), None);
-        rung.close(entry(7, 2));
-        assert_eq!(
-            rung.best_waiting(),
-            Some(entry(9, 4)),
-            "no number never goes on"
-        );
+        let below = |rung: &Rung, places| -> Vec<u32> {
+            rung.below(places).map(|entry| entry.number).collect()
+        };
+        assert_eq!(below(&rung, 0), [0; 0]);
+        assert_eq!(below(&rung, 2), [1, 2]);
+        rung.close(entry(6, 1));
+        assert_eq!(below(&rung, 2), [2], "an ended one keeps its place");
+        assert_eq!(below(&rung, 9), [2, 4], "no number never goes on");
+        assert!(rung.is_candidate(entry(5, 0)) && !rung.is_candidate(entry(7, 2)));
     }
 
     #[test]

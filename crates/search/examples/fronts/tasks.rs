@@ -1,25 +1,9 @@
-//! What a search of several objectives finds: samplers on functions whose front is known.
-//!
-//! `cargo run --release -p bonfire-search --example fronts [SEEDS [SAMPLER [WORKERS [TRIALS]]]]` prints, for each sampler, how much of the
-//! known front's hypervolume is missing after 50, 100 and 200 trials, as a share of it, and the time of one suggestion.
-// It measures: it prints, looks at the clock and uses threads, which the library may not, and a panic is how it fails.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    clippy::disallowed_types
-)]
-
-use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+//! Functions whose best front is known.
 
 use bonfire_search::{
-    Alike, Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind,
-    Space, Suggestion, Value, front, hypervolume,
+    Alike, Assignment, Condition, Goal, Parameter, Range, Space, Value, front, hypervolume,
 };
 
-const BUDGETS: [usize; 4] = [50, 100, 200, 500];
 const PI: f64 = std::f64::consts::PI;
 
 fn parameter(name: &str, range: Range) -> Parameter {
@@ -54,15 +38,15 @@ fn reals(count: usize, min: f64, max: f64) -> Vec<Parameter> {
 }
 
 /// Functions to minimise together.
-struct Task {
-    name: &'static str,
-    space: Space,
-    values: fn(&Assignment) -> Vec<f64>,
+pub struct Task {
+    pub name: &'static str,
+    pub space: Space,
+    pub values: fn(&Assignment) -> Vec<f64>,
     /// Deviation of what is added to the first value; what counts in the end is the value without it.
-    noise: f64,
-    reference: Vec<f64>,
+    pub noise: f64,
+    pub reference: Vec<f64>,
     /// The hypervolume of the best front.
-    volume: f64,
+    pub volume: f64,
 }
 
 impl Task {
@@ -85,7 +69,7 @@ impl Task {
     }
 }
 
-fn volume(points: &[Vec<f64>], reference: &[f64]) -> f64 {
+pub fn volume(points: &[Vec<f64>], reference: &[f64]) -> f64 {
     let goals = vec![Goal::Minimize; reference.len()];
     let points: Vec<&[f64]> = points.iter().map(|point| &point[..]).collect();
     let points: Vec<&[f64]> = front(&goals, &points)
@@ -249,7 +233,7 @@ fn network_space() -> Vec<Parameter> {
     ]
 }
 
-fn tasks() -> Vec<Task> {
+pub fn tasks() -> Vec<Task> {
     let curve =
         |shape: u32| -> Vec<Vec<f64>> { grid(5_000).map(|x| zdt(shape, &[x, 0.0])).collect() };
     let sphere: Vec<Vec<f64>> = grid(300)
@@ -347,141 +331,4 @@ fn tasks() -> Vec<Task> {
         ),
         noisy,
     ]
-}
-
-/// A draw that belongs to a seed and a trial: the sum of twelve is nearly normal.
-fn noise(seed: u64, number: u32) -> f64 {
-    let mut sum = -6.0;
-    for i in 0..12 {
-        let mut hash = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(number) << 8 ^ i;
-        for _ in 0..2 {
-            hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            hash ^= hash >> 31;
-        }
-        sum += (hash >> 11) as f64 / (1u64 << 53) as f64;
-    }
-    sum
-}
-
-struct Setting {
-    sampler: SamplerKind,
-    workers: usize,
-    trials: usize,
-}
-
-/// What is missing after each budget, and what the last suggestion before it took.
-struct Found {
-    missing: Vec<f64>,
-    cost: Vec<Duration>,
-}
-
-fn run(task: &Task, setting: &Setting, seed: u64) -> Found {
-    let goals = vec![Goal::Minimize; task.reference.len()];
-    let sampler = Sampler::new(setting.sampler, task.space.clone(), Goal::Minimize, seed).unwrap();
-    let mut sampler = sampler.toward(&goals).unwrap();
-    let mut running = VecDeque::new();
-    let mut done: Vec<Vec<f64>> = Vec::new();
-    let mut found = Found {
-        missing: Vec::new(),
-        cost: Vec::new(),
-    };
-    for number in 0.. {
-        let start = Instant::now();
-        let Suggestion::Trial(parameters) = sampler.suggest(number) else {
-            panic!("the space has ended");
-        };
-        let cost = start.elapsed();
-        let values = (task.values)(&parameters);
-        sampler.observe(&Event::Created { number, parameters });
-        running.push_back((number, values));
-        if running.len() < setting.workers {
-            continue;
-        }
-        let (number, values) = running.pop_front().unwrap();
-        let mut seen = values.clone();
-        seen[0] += task.noise * noise(seed, number);
-        let (at, ending) = (1, Ending::Completed);
-        sampler.observe(&Event::Several {
-            number,
-            at,
-            values: seen,
-        });
-        sampler.observe(&Event::Ended { number, ending });
-        done.push(values);
-        if BUDGETS.contains(&done.len()) {
-            let missing = 1.0 - volume(&done, &task.reference) / task.volume;
-            found.missing.push(missing);
-            found.cost.push(cost);
-        }
-        if done.len() == setting.trials {
-            break;
-        }
-    }
-    found
-}
-
-fn main() {
-    let argument = |n: usize| std::env::args().nth(n);
-    let seeds: u64 = argument(1).map_or(2, |n| n.parse().unwrap());
-    let which = argument(2).unwrap_or_default();
-    let workers = argument(3).map_or(1, |n| n.parse().unwrap());
-    let trials = argument(4).map_or(200, |n| n.parse().unwrap());
-    let tasks = tasks();
-    for sampler in [
-        SamplerKind::Random,
-        SamplerKind::Sobol,
-        SamplerKind::Nsga2,
-        SamplerKind::Tpe,
-        SamplerKind::Gp,
-        SamplerKind::Auto,
-    ] {
-        let text = format!("{sampler:?}");
-        if !which.is_empty() && !which.split(',').any(|name| name == text) {
-            continue;
-        }
-        let setting = Setting {
-            sampler,
-            workers,
-            trials,
-        };
-        let found = all(&tasks, &setting, seeds);
-        let mean = |i: usize| found.iter().map(|f| f.0[i]).sum::<f64>() / tasks.len() as f64;
-        let means: Vec<f64> = (0..found[0].0.len()).map(mean).collect();
-        println!("{text:10} {means:.4?}");
-        for (task, (missing, cost)) in tasks.iter().zip(&found) {
-            println!("    {:22} {missing:.4?}  ms {cost:.1?}", task.name);
-        }
-    }
-}
-
-/// The means over seeds, by task: what is missing, and the cost in ms.
-fn all(tasks: &[Task], setting: &Setting, seeds: u64) -> Vec<(Vec<f64>, Vec<f64>)> {
-    let jobs = (0..tasks.len()).flat_map(|task| (0..seeds).map(move |seed| (task, seed)));
-    let jobs = Mutex::new(jobs);
-    let budgets = BUDGETS
-        .iter()
-        .filter(|budget| **budget <= setting.trials)
-        .count();
-    let sums = Mutex::new(vec![(vec![0.0; budgets], vec![0.0; budgets]); tasks.len()]);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let Some((task, seed)) = jobs.lock().unwrap().next() else {
-                        return;
-                    };
-                    let found = run(&tasks[task], setting, seed);
-                    let mut sums = sums.lock().unwrap();
-                    let (missing, cost) = &mut sums[task];
-                    for (i, (m, c)) in found.missing.iter().zip(&found.cost).enumerate() {
-                        missing[i] += m / seeds as f64;
-                        cost[i] += c.as_secs_f64() * 1e3 / seeds as f64;
-                    }
-                }
-            });
-        }
-    });
-    sums.into_inner().unwrap()
 }
