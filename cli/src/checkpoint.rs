@@ -127,6 +127,7 @@ async fn show(global: &Global, checkpoint: &str, best: bool) -> Outcome {
             "exact",
             if manifest.exact { "yes" } else { "no" }.to_owned(),
         ));
+        facts.extend(manifest.threads.map(|n| ("threads", n.to_string())));
         for part in &manifest.parts {
             facts.push((
                 "part",

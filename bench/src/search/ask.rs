@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use bonfire_domain::search::{
     Alike, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Suggestion, Value,
 };
@@ -23,7 +23,10 @@ const ASKS: u32 = 1_000;
 /// If the space is refused, the search ends, or the peer fails.
 pub fn ask(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let before = load();
-    let mut rows = Vec::new();
+    // First, while nothing that was freed is used again.
+    let bytes = bytes_per_trial()?;
+    let name = "H2c bytes of memory a trial, TPE, ten real parameters, 100,000 trials";
+    let mut rows = vec![Row::alone(name, "bytes", &[bytes], before.max(load()))];
     let ours = || Ok(ask_tell(SamplerKind::Tpe, &reals()?, FINISHED, ASKS)?.p50);
     let name = "H2 ms per suggestion and result after 10,000 trials, p50";
     if let Some(peer) = Peer::find("optuna_ask.py", "vt") {
@@ -66,10 +69,13 @@ pub fn ask(settings: &Settings) -> anyhow::Result<Vec<Row>> {
             }
         }
     }
-    for finished in [100, 1_000] {
+    for finished in [100, 1_000, 10_000, 100_000] {
         let found = ask_tell(SamplerKind::Gp, &mixed()?, finished, ASKS / 10)?;
-        let name = format!("H2b GP at {finished} trials, mixed parameters, p50");
-        rows.push(Row::alone(name, "ms", &[found.p50], before.max(load())));
+        let load = before.max(load());
+        for (which, value) in [("p50", found.p50), ("p99", found.p99)] {
+            let name = format!("H2b GP at {finished} trials, mixed parameters, {which}");
+            rows.push(Row::alone(name, "ms", &[value], load));
+        }
     }
     Ok(rows)
 }
@@ -88,12 +94,7 @@ fn ask_tell(
     finished: u32,
     asks: u32,
 ) -> anyhow::Result<Quantiles> {
-    let random = Sampler::new(SamplerKind::Random, space.clone(), Goal::Minimize, 1)?;
-    let mut sampler = Sampler::new(kind, space.clone(), Goal::Minimize, 0)?;
-    for number in 0..finished {
-        let suggestion = random.suggest(number);
-        tell(&mut sampler, number, suggestion)?;
-    }
+    let mut sampler = filled(kind, space, finished)?;
     let mut times = Vec::new();
     for number in (finished..).take(asks as usize) {
         let began = Instant::now();
@@ -105,6 +106,36 @@ fn ask_tell(
         p50: quantile(&times, 0.5),
         p99: quantile(&times, 0.99),
     })
+}
+
+/// A sampler that knows of finished random trials.
+fn filled(kind: SamplerKind, space: &Space, finished: u32) -> anyhow::Result<Sampler> {
+    let random = Sampler::new(SamplerKind::Random, space.clone(), Goal::Minimize, 1)?;
+    let mut sampler = Sampler::new(kind, space.clone(), Goal::Minimize, 0)?;
+    for number in 0..finished {
+        let suggestion = random.suggest(number);
+        tell(&mut sampler, number, suggestion)?;
+    }
+    Ok(sampler)
+}
+
+/// What this process grows by for each trial that a sampler knows of.
+fn bytes_per_trial() -> anyhow::Result<f64> {
+    const TRIALS: u32 = 100_000;
+    let before = resident()?;
+    let sampler = filled(SamplerKind::Tpe, &reals()?, TRIALS)?;
+    let grown = resident()?.saturating_sub(before);
+    drop(sampler);
+    Ok(grown as f64 / f64::from(TRIALS))
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = kib.context("no resident size")?.trim().parse()?;
+    Ok(kib << 10)
 }
 
 /// The sum of squares of a trial's numbers, as its result.

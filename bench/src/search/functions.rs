@@ -17,18 +17,18 @@ use crate::row::{Row, load};
 const TRIALS: u32 = 100;
 const DIMENSIONS: [usize; 3] = [5, 10, 20];
 const INSTANCES: u32 = 5;
-/// Instances and dimensions for peers, and for samplers that take as long.
+/// Instances for peers.
 const INSTANCES_FEW: u32 = 3;
 /// How far above the optimum a value may be to hit target k: 10^(2 - k / 5).
 const TARGETS: u32 = 51;
 const UNIT: &str = "area";
 
-/// Ours, what rows call it, the instances that it is run in.
-const OURS: [(SamplerKind, &str, u32); 4] = [
-    (SamplerKind::Cmaes, "cmaes", INSTANCES),
-    (SamplerKind::Random, "random", INSTANCES),
-    (SamplerKind::Tpe, "tpe", INSTANCES_FEW),
-    (SamplerKind::Auto, "auto", INSTANCES_FEW),
+/// Ours, and what rows call it.
+const OURS: [(SamplerKind, &str); 4] = [
+    (SamplerKind::Cmaes, "cmaes"),
+    (SamplerKind::Random, "random"),
+    (SamplerKind::Tpe, "tpe"),
+    (SamplerKind::Auto, "auto"),
 ];
 
 /// H3: the area under the fraction of targets hit over the logarithm of trials, mean over functions and instances.
@@ -48,10 +48,9 @@ pub fn areas(_settings: &Settings) -> anyhow::Result<Vec<Row>> {
             .then(|| beside("cma", dimension))
             .transpose()?
             .flatten();
-        for (kind, name, instances) in OURS {
+        for (kind, name) in OURS {
             let run = |problem: &Problem, seed: u64| search(kind, problem, seed);
-            let few = instances.min(INSTANCES_FEW);
-            let own = areas_of(dimension, instances, run)?;
+            let own = areas_of(dimension, INSTANCES, run)?;
             let peer = match kind {
                 SamplerKind::Cmaes => cma.as_ref().map(|areas| ("Optuna CMA-ES", areas)),
                 SamplerKind::Tpe | SamplerKind::Auto => {
@@ -59,7 +58,7 @@ pub fn areas(_settings: &Settings) -> anyhow::Result<Vec<Row>> {
                 }
                 _ => None,
             };
-            let row = row(name, dimension, &own, few, peer, before.max(load()));
+            let row = row(name, dimension, &own, peer, before.max(load()));
             eprintln!("  {}", row.json());
             rows.push(row);
         }
@@ -70,15 +69,8 @@ pub fn areas(_settings: &Settings) -> anyhow::Result<Vec<Row>> {
 /// By function, an area an instance.
 type Areas = Vec<Vec<f64>>;
 
-fn row(
-    name: &str,
-    dimension: usize,
-    own: &Areas,
-    few: u32,
-    peer: Option<(&str, &Areas)>,
-    load: f64,
-) -> Row {
-    let goal = if name == "cmaes" { "H3" } else { "H3b" };
+fn row(name: &str, dimension: usize, own: &Areas, peer: Option<(&str, &Areas)>, load: f64) -> Row {
+    let goal = if name == "auto" { "H3" } else { "H3b" };
     let mut row = Row::alone(
         format!("{goal} {name}, {dimension} dimensions, area under the targets hit"),
         UNIT,
@@ -87,7 +79,8 @@ fn row(
     );
     row.runs = own.iter().map(Vec::len).sum();
     if let Some((peer, theirs)) = peer {
-        let (ours, theirs) = (mean(own, few as usize), mean(theirs, few as usize));
+        let few = INSTANCES_FEW as usize;
+        let (ours, theirs) = (mean(own, few), mean(theirs, few));
         row.peer = Some(peer.to_owned());
         row.peer_value = Some(theirs);
         row.ratio = (theirs > 0.0).then(|| ours / theirs);

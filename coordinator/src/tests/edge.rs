@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bonfire_proto::Token;
 use bonfire_proto::client::{self, ClientError, Fleet};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -47,6 +48,58 @@ async fn health_needs_no_token_and_all_else_does() {
         (2, false),
         "{error}"
     );
+    up.down().await;
+}
+
+/// Whether the other side closes a connection on which nothing is said.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    let read = tokio::time::timeout(LIMIT, stream.read(&mut byte)).await;
+    !matches!(read, Ok(Ok(1)) | Err(_))
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = up_with(&dir, |config| config.limits.first_bytes_ms = 50).await;
+    let mut silent = TcpStream::connect(up.running.address).await.unwrap();
+    assert!(is_closed(&mut silent).await);
+    // The beginning of HTTP/2, and no more of it.
+    let mut slow = TcpStream::connect(up.running.address).await.unwrap();
+    slow.write_all(b"PRI * HT").await.unwrap();
+    assert!(is_closed(&mut slow).await);
+    assert!(up.fleet.get("/v1/sweeps").await.is_ok());
+    up.down().await;
+}
+
+/// A connection that is served, if it is.
+async fn served(up: &Up) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(up.running.address).await.ok()?;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n";
+    stream.write_all(request).await.ok()?;
+    (!is_closed(&mut stream).await).then_some(stream)
+}
+
+#[tokio::test]
+async fn connections_are_bounded() {
+    const MOST: usize = 4;
+    let dir = tempfile::tempdir().unwrap();
+    let up = up_with(&dir, |config| config.limits.connections_max = MOST).await;
+    let mut held = Vec::new();
+    while let Some(stream) = served(&up).await {
+        held.push(stream);
+        assert!(held.len() <= MOST, "no end of connections");
+    }
+    // The client of this test has the others, and is served.
+    assert!((1..MOST).contains(&held.len()), "{} more", held.len());
+    assert!(up.fleet.get("/v1/sweeps").await.is_ok());
+    drop(held);
+    let again = async {
+        while served(&up).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, again).await.unwrap();
     up.down().await;
 }
 

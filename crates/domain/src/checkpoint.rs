@@ -38,6 +38,9 @@ pub struct CheckpointManifest {
     pub numerics: String,
     /// False once any attempt before went on in another numerics class.
     pub exact: bool,
+    /// Threads of the executor that wrote it; manifests of before do not say.
+    #[serde(default)]
+    pub threads: Option<u32>,
     /// Metrics of the last evaluation at this boundary.
     pub metrics: Vec<(String, f64)>,
     pub parts: Vec<CheckpointPart>,

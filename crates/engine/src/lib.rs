@@ -27,7 +27,7 @@ mod trainer;
 pub use builtin::build;
 pub use device::{DeviceDescription, check_device, devices};
 pub use error::{DeviceError, SavedError, TrainError};
-pub use numerics::numerics_class;
+pub use numerics::{numerics_class, threads};
 pub use schedule::learning_rate;
 pub use trainer::{
     MetricName, OnDevice, Saved, SavedPart, ShardGradient, Sink, Snapshot, StepReport, Trainer,

@@ -15,6 +15,11 @@ pub fn numerics_class() -> String {
     )
 }
 
+/// How many threads of this process compute.
+pub fn threads() -> u32 {
+    rayon::current_num_threads() as u32
+}
+
 /// The CPU's model name as the system gives it.
 pub(crate) fn cpu_name() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -59,7 +59,7 @@ pub struct Importances {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportanceError {
     #[error(
-        "{found} completed trials with a finite value, importance needs at least {min}: wait for more of them"
+        "{found} trials with a finite value to compare, importance needs at least {min}: wait for more of them"
     )]
     TooFew { found: usize, min: usize },
     #[error("there are no parameters to compare")]

@@ -129,6 +129,7 @@ mod tests {
             prepared: None,
             numerics: "x".into(),
             exact: true,
+            threads: None,
             metrics: vec![("valid.loss".into(), 0.5)],
             parts: vec![CheckpointPart {
                 name: "weights".into(),

@@ -245,6 +245,7 @@ mod tests {
             prepared: None,
             numerics: "class".into(),
             exact: true,
+            threads: Some(1),
             metrics: vec![],
             parts: vec![],
         }

@@ -354,6 +354,7 @@ impl<'a> Training<'a> {
             prepared: Some(self.rows.digest),
             numerics: self.numerics.clone(),
             exact: self.exact,
+            threads: Some(bonfire_engine::threads()),
             metrics,
             parts: Vec::new(),
         };

@@ -135,6 +135,31 @@ pub fn a_worn_process_is_replaced() {
     assert_ne!(rig.ready(), first);
 }
 
+pub fn a_process_that_has_grown_is_replaced() {
+    // Long enough for its memory to be looked at.
+    const WHILE: &str =
+        "name: t\nmodel: { kind: noop, x: 0.5, sleep: 500ms }\ntrain: { epochs: 4 }\n";
+    let mut rig = Rig::configured("executor", |config| config.resident_max = 1);
+    let first = rig.ready();
+    rig.begin(start(1, WHILE, 4, None));
+    assert_eq!(rig.story(1).ending(), "reached its target");
+    assert_ne!(rig.ready(), first);
+}
+
+pub fn a_process_is_nicer_than_its_worker() {
+    let niceness = |pid: u32| -> i32 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        // proc(5): field 19, and the state after the name is field 3.
+        rest.split(' ').nth(16).unwrap().parse().unwrap()
+    };
+    let mut rig = Rig::configured("executor", |config| config.nice = 7);
+    let pid = rig.ready();
+    rig.begin(start(1, QUICK, 4, None));
+    rig.story(1);
+    assert_eq!(niceness(pid), niceness(std::process::id()) + 7);
+}
+
 pub fn a_kill_from_outside_is_lost() {
     let mut rig = Rig::new();
     let pid = rig.ready();

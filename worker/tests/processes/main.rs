@@ -46,6 +46,14 @@ const TESTS: &[Test] = &[
         life::a_worn_process_is_replaced,
     ),
     (
+        "life::a_process_that_has_grown_is_replaced",
+        life::a_process_that_has_grown_is_replaced,
+    ),
+    (
+        "life::a_process_is_nicer_than_its_worker",
+        life::a_process_is_nicer_than_its_worker,
+    ),
+    (
         "life::a_kill_from_outside_is_lost",
         life::a_kill_from_outside_is_lost,
     ),

@@ -59,6 +59,10 @@ impl Rig {
 
     /// A slot whose processes are this binary, told `arg`.
     pub fn with(arg: &str, trials_max: u32) -> Rig {
+        Rig::configured(arg, |config| config.trials_max = trials_max)
+    }
+
+    pub fn configured(arg: &str, change: impl FnOnce(&mut SlotConfig)) -> Rig {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -71,12 +75,13 @@ impl Rig {
             envs: vec![],
             threads: 1,
         };
-        let config = SlotConfig {
+        let mut config = SlotConfig {
             launch,
             nice: 0,
-            trials_max,
+            trials_max: 1_000,
             resident_max: u64::MAX,
         };
+        change(&mut config);
         let (orders, ordered) = mpsc::channel(16);
         let (say, events) = mpsc::channel(16);
         let task = runtime.spawn(run_slot(Slot(0), config, spawner, ordered, say));

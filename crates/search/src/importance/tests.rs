@@ -261,7 +261,7 @@ fn check_refused(count: u32, value: impl Fn(&Assignment) -> f64, expected: &str)
 
 #[test]
 fn what_says_nothing_is_refused() {
-    let too_few = "15 completed trials with a finite value, importance needs at least 16: wait for more of them";
+    let too_few = "15 trials with a finite value to compare, importance needs at least 16: wait for more of them";
     check_refused(15, |p| number(p, "a"), too_few);
     // Half of them did not come to a number.
     let half = |p: &Assignment| match number(p, "a") {
