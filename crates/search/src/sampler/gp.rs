@@ -101,11 +101,13 @@ impl Output {
 }
 
 /// The new point of which most improvement is expected; `None` if none was found, or the covariance is degenerate.
+///
+/// `is_new`: of a point and its coordinates.
 pub(super) fn suggest(
     known: &Known<'_>,
     model: &Model<'_>,
     number: u32,
-    is_new: impl Fn(&Assignment) -> bool,
+    is_new: impl Fn(&Assignment, &[f64]) -> bool,
 ) -> Option<Assignment> {
     let ahead = known.ahead.iter().rev().map(|point| &**point);
     let running = ahead.chain(known.history.pending());
@@ -120,7 +122,7 @@ pub(super) fn suggest(
             starts: &model.points[..acquire::CLIMBS.min(model.points.len())],
             region: model.region.as_ref(),
         };
-        return acquire::search(known, place, &tried, posterior, number, is_new);
+        return acquire::search(known, place, posterior, number, is_new);
     }
     front::suggest(known, &posteriors, &tried, number, is_new)
 }

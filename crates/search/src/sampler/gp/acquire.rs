@@ -1,5 +1,9 @@
 //! Looks for the point of which most improvement is expected: points drawn evenly, then hill climbing from the best of
 //! those and from the best trials: up the slope on lines, where there is one, and one axis at a time on the others.
+//!
+//! Scores are those of the values that a trial would get, so that nothing is expected between two integers (Garrido-Merchan and
+//! Hernandez-Lobato 2020, Dealing with categorical and integer-valued variables in Bayesian optimization with Gaussian processes,
+//! <https://doi.org/10.1016/j.neucom.2019.11.004>). Slopes are those without rounding.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
@@ -7,11 +11,11 @@ use rand_chacha::rand_core::RngCore;
 use super::posterior::Posterior;
 use super::region::Region;
 use super::uphill::Steps;
-use crate::Assignment;
 use crate::sampler::Known;
 use crate::sampler::axes::{ABSENT, Axis, is_absent};
 use crate::sampler::random::stream;
 use crate::space::unit;
+use crate::{Assignment, Range};
 
 /// Points drawn evenly, and how many are drawn to have so many where requirements refuse some.
 const DRAWS: usize = 100;
@@ -71,8 +75,6 @@ struct Search<'s, S, F> {
     known: &'s Known<'s>,
     expects: &'s S,
     region: Option<&'s Region>,
-    /// The trials that the process knows: no point of a continuous space comes twice either.
-    tried: &'s [&'s [f64]],
     is_new: F,
     stream: ChaCha8Rng,
 }
@@ -89,16 +91,14 @@ pub(super) struct Place<'s> {
 pub(super) fn search(
     known: &Known<'_>,
     place: Place<'_>,
-    tried: &[&[f64]],
     expects: &impl Expects,
     number: u32,
-    is_new: impl Fn(&Assignment) -> bool,
+    is_new: impl Fn(&Assignment, &[f64]) -> bool,
 ) -> Option<Assignment> {
     let mut search = Search {
         known,
         expects,
         region: place.region,
-        tried,
         is_new,
         stream: stream(b"bonfire:gp:00001", known.seed, u64::from(number)),
     };
@@ -131,7 +131,7 @@ pub(super) fn search(
     best.map(|best| best.point)
 }
 
-impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
+impl<S: Expects, F: Fn(&Assignment, &[f64]) -> bool> Search<'_, S, F> {
     fn draw(&mut self) -> Option<Candidate> {
         if let Some(region) = self.region {
             let at = region.draw(self.known.axes, &mut self.stream);
@@ -145,16 +145,12 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
     fn candidate(&mut self, from: &[f64], change: Option<(usize, f64)>) -> Option<Candidate> {
         let axes = self.known.axes;
         let stream = &mut self.stream;
-        let mut coordinates = vec![ABSENT; axes.len()];
-        let point = axes.decode(self.known.space, |d| {
-            coordinates[d] = match change {
-                Some((changed, to)) if changed == d => to,
-                _ if is_absent(from[d]) => axes.all()[d].at_share(unit(stream.next_u64())),
-                _ => from[d],
-            };
-            coordinates[d]
+        let (point, coordinates) = axes.settle(self.known.space, |d| match change {
+            Some((changed, to)) if changed == d => to,
+            _ if is_absent(from[d]) => axes.all()[d].at_share(unit(stream.next_u64())),
+            _ => from[d],
         });
-        let is_new = (self.is_new)(&point) && !self.tried.contains(&&*coordinates);
+        let is_new = (self.is_new)(&point, &coordinates);
         is_new.then(|| Candidate {
             score: self.expects.score(&coordinates),
             coordinates,
@@ -191,11 +187,12 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
         best
     }
 
-    /// Up the slope on lines and step by step on the other axes, in turns.
+    /// Up the slope on lines and step by step on the other axes, in turns. From the second on, lines of discrete values are among
+    /// the others: between their values the slope says little.
     fn climb_slopes(&mut self, mut score: f64, mut from: Vec<f64>) -> Option<Candidate> {
         let mut best = None;
-        for _ in 0..STEPS {
-            let up = self.ascend(&from);
+        for turn in 0..STEPS {
+            let up = self.ascend(&from, |range| turn == 0 || range.cardinality().is_none());
             let Some(up) = self.candidate(&up, None) else {
                 // The top may not be tried, or was: what is open lies beside it.
                 let beside = self.climb_steps(score, from);
@@ -218,9 +215,11 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
         best
     }
 
-    /// The best place on the way up the slope, the coordinates on lines all at once.
-    fn ascend(&self, from: &[f64]) -> Vec<f64> {
+    /// The best place on the way up the slope, the coordinates on lines all at once; those whose range may not move stay.
+    fn ascend(&self, from: &[f64], moves: impl Fn(&Range) -> bool) -> Vec<f64> {
         let mut x = from.to_vec();
+        let parameters = self.known.space.parameters().iter();
+        let moves: Vec<bool> = parameters.map(|p| moves(&p.range)).collect();
         let mut best = (f64::NEG_INFINITY, x.clone());
         let mut steps = Steps::new(x.len(), ASCENT_STEP, ASCENT_STEP_MIN, ASCENT_STEP_MAX);
         for _ in 0..ASCENT {
@@ -231,7 +230,7 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
                 best = (score, x.clone());
             }
             for (d, by) in steps.next(slopes).into_iter().enumerate() {
-                if by != 0.0 {
+                if by != 0.0 && moves[d] {
                     let (low, high) = self.region.map_or((0.0, 1.0), |region| region.ends(d));
                     x[d] = (x[d] + by).clamp(low, high);
                 }
@@ -244,10 +243,10 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
     fn step(&mut self, from: &[f64], width: f64) -> Option<Candidate> {
         let mut best: Option<Candidate> = None;
         for d in 0..from.len() {
-            if is_absent(from[d]) || (width == 0.0 && self.known.axes.all()[d] == Axis::Line) {
+            if is_absent(from[d]) {
                 continue;
             }
-            for to in neighbours(&self.known.axes.all()[d], from[d], width, &mut self.stream) {
+            for to in neighbours(self.known, d, from[d], width, &mut self.stream) {
                 let Some(found) = self.candidate(from, Some((d, to))) else {
                     continue;
                 };
@@ -260,7 +259,17 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
     }
 }
 
-fn neighbours(axis: &Axis, at: f64, width: f64, stream: &mut ChaCha8Rng) -> Vec<f64> {
+/// `width`: how far a step goes on a line at most. Of discrete values the next ones are neighbours whatever it is, so that
+/// a climb does not end on the flat part of one.
+fn neighbours(
+    known: &Known<'_>,
+    d: usize,
+    at: f64,
+    width: f64,
+    stream: &mut ChaCha8Rng,
+) -> Vec<f64> {
+    let (axes, space) = (known.axes, known.space);
+    let axis = &axes.all()[d];
     match axis {
         Axis::Category { count, .. } if *count <= VALUES => (0..*count)
             .map(|value| value as f64)
@@ -274,9 +283,18 @@ fn neighbours(axis: &Axis, at: f64, width: f64, stream: &mut ChaCha8Rng) -> Vec<
             .map(|by| at + by)
             .filter(|to| (0.0..(edges.len() - 1) as f64).contains(to))
             .collect(),
-        Axis::Line => [-width, width]
-            .into_iter()
-            .map(|by| (at + by * unit(stream.next_u64())).clamp(0.0, 1.0))
-            .collect(),
+        Axis::Line => {
+            let mut places: Vec<f64> = axes.beside(space, d, at).collect();
+            for by in [-width, width] {
+                if by != 0.0 {
+                    let to = (at + by * unit(stream.next_u64())).clamp(0.0, 1.0);
+                    let to = axes.settled(space, d, to);
+                    if to != at && !places.contains(&to) {
+                        places.push(to);
+                    }
+                }
+            }
+            places
+        }
     }
 }
