@@ -231,7 +231,7 @@ impl<S: Expects, F: Fn(&Assignment, &[f64]) -> bool> Search<'_, S, F> {
             }
             for (d, by) in steps.next(slopes).into_iter().enumerate() {
                 if by != 0.0 && moves[d] {
-                    let (low, high) = self.region.map_or((0.0, 1.0), |region| region.ends(d));
+                    let (low, high) = self.ends(d);
                     x[d] = (x[d] + by).clamp(low, high);
                 }
             }
@@ -246,7 +246,7 @@ impl<S: Expects, F: Fn(&Assignment, &[f64]) -> bool> Search<'_, S, F> {
             if is_absent(from[d]) {
                 continue;
             }
-            for to in neighbours(self.known, d, from[d], width, &mut self.stream) {
+            for to in self.neighbours(d, from[d], width) {
                 let Some(found) = self.candidate(from, Some((d, to))) else {
                     continue;
                 };
@@ -257,44 +257,139 @@ impl<S: Expects, F: Fn(&Assignment, &[f64]) -> bool> Search<'_, S, F> {
         }
         best
     }
-}
 
-/// `width`: how far a step goes on a line at most. Of discrete values the next ones are neighbours whatever it is, so that
-/// a climb does not end on the flat part of one.
-fn neighbours(
-    known: &Known<'_>,
-    d: usize,
-    at: f64,
-    width: f64,
-    stream: &mut ChaCha8Rng,
-) -> Vec<f64> {
-    let (axes, space) = (known.axes, known.space);
-    let axis = &axes.all()[d];
-    match axis {
-        Axis::Category { count, .. } if *count <= VALUES => (0..*count)
-            .map(|value| value as f64)
-            .filter(|value| *value != at)
-            .collect(),
-        Axis::Category { .. } => (0..VALUES)
-            .map(|_| axis.at_share(unit(stream.next_u64())))
-            .collect(),
-        Axis::Cells { edges } => [-2.0, -1.0, 1.0, 2.0]
-            .into_iter()
-            .map(|by| at + by)
-            .filter(|to| (0.0..(edges.len() - 1) as f64).contains(to))
-            .collect(),
-        Axis::Line => {
-            let mut places: Vec<f64> = axes.beside(space, d, at).collect();
-            for by in [-width, width] {
-                if by != 0.0 {
-                    let to = (at + by * unit(stream.next_u64())).clamp(0.0, 1.0);
+    /// Places one step away. `width`: how far a step goes on a line at most, if not out of the region. Of discrete values the next
+    /// ones are neighbours whatever it is, so that a climb does not end on the flat part of one.
+    fn neighbours(&mut self, d: usize, at: f64, width: f64) -> Vec<f64> {
+        let (axes, space) = (self.known.axes, self.known.space);
+        let (low, high) = self.ends(d);
+        let axis = &axes.all()[d];
+        let stream = &mut self.stream;
+        match axis {
+            Axis::Category { count, .. } if *count <= VALUES => (0..*count)
+                .map(|value| value as f64)
+                .filter(|value| *value != at)
+                .collect(),
+            Axis::Category { .. } => (0..VALUES)
+                .map(|_| axis.at_share(unit(stream.next_u64())))
+                .collect(),
+            Axis::Cells { edges } => [-2.0, -1.0, 1.0, 2.0]
+                .into_iter()
+                .map(|by| at + by)
+                .filter(|to| (0.0..(edges.len() - 1) as f64).contains(to))
+                .collect(),
+            Axis::Line => {
+                let mut places: Vec<f64> = axes.beside(space, d, at).collect();
+                for by in [-width, width].into_iter().filter(|by| *by != 0.0) {
+                    let to = (at + by * unit(stream.next_u64())).clamp(low, high);
                     let to = axes.settled(space, d, to);
                     if to != at && !places.contains(&to) {
                         places.push(to);
                     }
                 }
+                places
             }
-            places
+        }
+    }
+
+    /// Between which places a line is searched.
+    fn ends(&self, d: usize) -> (f64, f64) {
+        self.region.map_or((0.0, 1.0), |region| region.ends(d))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::{Goal, Parameter, Sampler, SamplerKind, Space, Value};
+
+    /// A continuous parameter, and integers that are many.
+    fn sampler(count: i64) -> Sampler {
+        let (min, max, log) = (-2.0, 3.0, false);
+        let parameter = |name: &str, range| Parameter {
+            name: name.into(),
+            range,
+            when: vec![],
+        };
+        let real = parameter("a", Range::Real { min, max, log });
+        let (min, max) = (1, count);
+        let integer = parameter("n", Range::Integer { min, max, log });
+        let space = Space::new(vec![real, integer]).unwrap();
+        Sampler::new(SamplerKind::Gp, space, Goal::Minimize, 5).unwrap()
+    }
+
+    /// Highest at a place of its own, whether a value is there or not. Remembers what it was asked for.
+    struct Hill {
+        top: [f64; 2],
+        has_slope: bool,
+        asked: RefCell<Vec<Vec<f64>>>,
+    }
+
+    impl Hill {
+        fn height(&self, point: &[f64]) -> f64 {
+            let pairs = point.iter().zip(self.top);
+            -pairs.map(|(x, top)| (x - top) * (x - top)).sum::<f64>()
+        }
+    }
+
+    impl Expects for Hill {
+        fn score(&self, point: &[f64]) -> f64 {
+            self.asked.borrow_mut().push(point.to_vec());
+            self.height(point)
+        }
+
+        fn slope(&self, point: &[f64]) -> Option<(f64, Vec<f64>)> {
+            let slopes = point.iter().zip(self.top).map(|(x, top)| 2.0 * (top - x));
+            self.has_slope
+                .then(|| (self.height(point), slopes.collect()))
+        }
+    }
+
+    /// The integer of the best point beside `taken`, where the top lies at the place of integer `top` of `count`.
+    #[track_caller]
+    fn check(count: i64, top: f64, start: i64, taken: &[i64], has_slope: bool, expected: i64) {
+        let sampler = sampler(count);
+        let known = sampler.known();
+        let place = |n: f64| (n - 0.5) / count as f64;
+        let hill = Hill {
+            top: [1.0, place(top)],
+            has_slope,
+            asked: RefCell::default(),
+        };
+        let start = [1.0, place(start as f64)];
+        let around = Place {
+            starts: &[&start],
+            region: None,
+        };
+        let is_new = |point: &Assignment, coordinates: &[f64]| {
+            let is_taken = taken.iter().any(|n| point["n"] == Value::Int(*n));
+            !is_taken && coordinates != start
+        };
+        let found = search(&known, around, &hill, 0, is_new).unwrap();
+        assert_eq!(found["n"], Value::Int(expected), "{found:?}");
+        for point in hill.asked.borrow().iter() {
+            let n = point[1] * count as f64 + 0.5;
+            let apart = (n - libm::round(n)).abs();
+            assert!(apart < 1e-6, "{n} of {count} is no integer");
+        }
+    }
+
+    #[test]
+    fn only_values_that_a_trial_would_get_are_scored() {
+        for has_slope in [true, false] {
+            check(64, 40.3, 12, &[], has_slope, 40);
+            check(64, 40.3, 40, &[40], has_slope, 41);
+            check(64, 40.3, 41, &[40, 41], has_slope, 39);
+        }
+    }
+
+    #[test]
+    fn a_climb_goes_on_by_single_integers() {
+        for has_slope in [true, false] {
+            check(100_000, 50_003.0, 50_000, &[], has_slope, 50_003);
         }
     }
 }
