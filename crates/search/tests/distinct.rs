@@ -117,25 +117,30 @@ fn a_thousand_integers_in_logarithms_and_ordered_words() {
     }
 }
 
-/// Ranges whose values are not the shares of them that models look at, best in the corner.
+/// Ranges whose values are not quite those at the shares of them that models look at.
 #[test]
 fn reals_alone() {
-    let ranges = [real(-3.0, 7.1, false), real(1e-4, 0.3, true)];
+    let one = [real(1e-5, 0.1, true)];
+    let two = [real(-3.0, 7.1, false), real(1e-4, 0.3, true)];
     for kind in MODELS {
         for seed in 1..4 {
-            check(kind, &ranges, seed, (0, 50), |point| {
+            check(kind, &one, seed, (0, 50), |_| 0.0);
+            check(kind, &two, seed, (0, 50), |point| {
                 number(point, "a") - 2.0 * number(point, "b")
             });
         }
     }
 }
 
-/// More trials than the process looks at; the corner, which is the best point, is among those that it forgets.
+/// More trials than the process looks at: it knows nothing of the first ones.
 #[test]
 fn a_long_history() {
     let ranges = [real(0.0, 1.0, false), real(0.0, 1.0, false)];
+    for seed in 1..4 {
+        check(SamplerKind::Gp, &ranges, seed, (400, 40), |_| 0.0);
+    }
     for (kind, seed) in [(SamplerKind::Gp, 1), (SamplerKind::Auto, 2)] {
-        check(kind, &ranges, seed, (180, 120), |point| {
+        check(kind, &ranges, seed, (180, 60), |point| {
             number(point, "a") + 2.0 * number(point, "b")
         });
     }
@@ -148,10 +153,8 @@ fn all_values_the_same() {
         integers(1, 40, false),
         integers(0, 1, false),
     ];
-    let reals = [real(0.0, 1.0, false), real(0.0, 1.0, false)];
     for kind in MODELS {
         check(kind, &mixed, 7, (0, 60), |_| 0.0);
-        check(kind, &reals, 7, (400, 40), |_| 0.0);
     }
 }
 
