@@ -16,6 +16,7 @@ mod grid;
 mod history;
 mod kept;
 mod levels;
+mod marks;
 mod motpe;
 mod nsga2;
 mod parzen;
@@ -46,6 +47,7 @@ use axes::Axes;
 use cma::Evolution;
 use history::History;
 use kept::Kept;
+use marks::{Mark, Marks};
 use prior::Prior;
 use several::Several;
 use taken::Taken;
@@ -78,6 +80,8 @@ pub struct Sampler {
     /// The points that trials have been created with, where points have numbers, and those that may not be tried.
     taken: Taken,
     allowed: Allowed,
+    /// The points of trials where not all points have numbers, for a sampler that looks at results.
+    marks: Marks,
     /// Points to try first, and how many of them have been.
     start: Vec<Assignment>,
     started: usize,
@@ -137,6 +141,7 @@ impl Sampler {
             seed,
             taken: Taken::default(),
             allowed: Allowed::default(),
+            marks: Marks::default(),
             start: Vec::new(),
             started: 0,
             prior: Prior::default(),
@@ -325,6 +330,9 @@ impl Sampler {
             self.evolution.advance(&known);
             self.evolution.create(&known, number, parameters, &point);
         }
+        if !self.history.has(number) && !self.space.is_numbered() {
+            self.marks.insert(Mark::at(&point));
+        }
         self.history.create(number, point);
     }
 
@@ -364,9 +372,10 @@ impl Sampler {
     /// - Random and Sobol: a place of the unit cube, a function of (seed, number).
     /// - TPE, the Gaussian process, CMA-ES, NSGA-II and auto: a function of (seed, number, events).
     ///
-    /// Where a trial already has that point, and the point has no active continuous parameter, a free one instead: no
-    /// such point comes twice while another is left. Where requirements refuse the point, others are drawn. A finite space ends
-    /// with `Exhausted`, and so does a search that draws 10,000 points and may try none of them.
+    /// Where a trial already has that point, a free one instead: of points without an active continuous parameter none comes
+    /// twice while another is left, of the others none that a sampler which looks at results finds another for. Where
+    /// requirements refuse the point, others are drawn. A finite space ends with `Exhausted`, and so does a search that draws
+    /// 10,000 points and may try none of them.
     ///
     /// Trials are created in the order of their numbers, and results between two creations commute, so none of this
     /// depends on the number of workers.

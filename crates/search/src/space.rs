@@ -113,6 +113,11 @@ impl Space {
         self.points.as_ref().map(Points::size)
     }
 
+    /// Whether every point has a number.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.size().is_some_and(|size| size < u128::MAX)
+    }
+
     /// The number of a point, below [`Space::numbered`]; `None` if `a` is not a point or has no number (an active
     /// parameter is continuous, or points are too many).
     pub(crate) fn rank(&self, a: &Assignment) -> Option<u128> {

@@ -1,13 +1,15 @@
 //! Several suggestions in a row, each seeing those before it as created, without copying the sampler.
 
-use super::taken::Ahead;
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use rand_chacha::rand_core::RngCore;
 
 use super::allowed::DRAWS_MAX;
 use super::auto::{self, Choice};
+use super::marks::Mark;
+use super::taken::Ahead;
 use super::{
     Known, SOBOL_DIMENSIONS_MAX, Sampler, SamplerKind, cma, gp, nsga2, random, sobol, tpe,
 };
@@ -73,6 +75,8 @@ pub(super) fn explain(
 struct Batch<'a> {
     sampler: &'a Sampler,
     taken: Ahead<'a>,
+    /// Of this batch alone.
+    marks: BTreeSet<Mark>,
     /// Start points that have been tried.
     started: usize,
     points: Vec<Box<[f64]>>,
@@ -87,6 +91,7 @@ impl<'a> Batch<'a> {
         Batch {
             sampler,
             taken: Ahead::of(&sampler.taken),
+            marks: BTreeSet::new(),
             started: sampler.started,
             points: Vec::new(),
             model: OnceCell::new(),
@@ -139,6 +144,7 @@ impl<'a> Batch<'a> {
         if sampler.looks_at_results()
             && let Some(point) = sampler.axes.encode(&sampler.space, point)
         {
+            self.marks.insert(Mark::at(&point));
             self.points.push(point);
         }
     }
@@ -246,7 +252,11 @@ impl<'a> Batch<'a> {
             }
             Choice::GaussianProcess => {
                 let model = self.model.get_or_init(|| gp::Model::new(&shared));
-                gp::suggest(&known, model, number, is_new)
+                let is_new_at = |point: &Assignment, coordinates: &[f64]| {
+                    self.is_new_at(point, || Some(Mark::at(coordinates)))
+                        && sampler.allowed.allows(point)
+                };
+                gp::suggest(&known, model, number, is_new_at)
                     .unwrap_or_else(|| tpe::suggest(&known, number, is_new))
             }
         }
@@ -263,10 +273,22 @@ impl<'a> Batch<'a> {
         self.is_new(point) && self.sampler.allowed.allows(point)
     }
 
-    /// Whether no trial has that point; always, where it has no number.
+    /// Whether no trial has that point; always, where it has no number and the sampler does not look at results.
     fn is_new(&self, point: &Assignment) -> bool {
-        let rank = self.sampler.space.rank(point);
-        rank.is_none_or(|rank| !self.taken.has(rank))
+        let sampler = self.sampler;
+        self.is_new_at(point, || Mark::of(&sampler.axes, &sampler.space, point))
+    }
+
+    fn is_new_at(&self, point: &Assignment, mark: impl FnOnce() -> Option<Mark>) -> bool {
+        match self.sampler.space.rank(point) {
+            Some(rank) => !self.taken.has(rank),
+            None if !self.sampler.looks_at_results() => true,
+            None => mark().is_none_or(|mark| !self.is_marked(mark)),
+        }
+    }
+
+    fn is_marked(&self, mark: Mark) -> bool {
+        self.sampler.marks.has(mark) || self.marks.contains(&mark)
     }
 
     fn random(&self, number: u32) -> Assignment {

@@ -147,6 +147,48 @@ impl Axes {
         self.axes.iter().enumerate().map(coordinate).collect()
     }
 
+    /// A place on a line as [`Axes::encode`] gives it: the middle of a discrete value's part.
+    pub(super) fn settled(&self, space: &Space, d: usize, place: f64) -> f64 {
+        let range = &space.parameters()[d].range;
+        let settled = range.share_of(&range.at_share(place));
+        settled.unwrap_or(place)
+    }
+
+    /// The places on a line of the values next to the one at `place`; none of continuous ones.
+    pub(super) fn beside(&self, space: &Space, d: usize, place: f64) -> impl Iterator<Item = f64> {
+        let range = &space.parameters()[d].range;
+        let index = range.index_of(&range.at_share(place));
+        let beside = index.map(|index| [index.checked_sub(1), Some(index + 1)]);
+        let count = range.cardinality().unwrap_or(0);
+        let beside = beside.into_iter().flatten().flatten();
+        let beside = beside.filter(move |index| *index < count);
+        beside.filter_map(|index| range.share_of(&range.nth(index)))
+    }
+
+    /// The point that coordinates stand for, and its own coordinates: values are discrete on some lines. `coordinate(i)`: as
+    /// for [`Axes::decode`].
+    pub(super) fn settle(
+        &self,
+        space: &Space,
+        mut coordinate: impl FnMut(usize) -> f64,
+    ) -> (Assignment, Vec<f64>) {
+        let mut settled = vec![ABSENT; self.len()];
+        let point = self.decode(space, |d| {
+            settled[d] = coordinate(d);
+            settled[d]
+        });
+        for (i, (axis, parameter)) in self.axes.iter().zip(space.parameters()).enumerate() {
+            let value = match axis {
+                Axis::Line => point.get(&parameter.name),
+                _ => None,
+            };
+            if let Some(place) = value.and_then(|value| parameter.range.share_of(value)) {
+                settled[i] = place;
+            }
+        }
+        (point, settled)
+    }
+
     /// The point that coordinates stand for. `coordinate(i)` is asked in order, for active parameters only.
     pub(super) fn decode(
         &self,

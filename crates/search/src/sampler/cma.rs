@@ -198,8 +198,8 @@ impl Evolution {
     }
 }
 
-/// The first new one of the points drawn for a trial. Where there is none, the last drawn if that has a number, and `None`
-/// if it is a corner; `None` before the first run, too.
+/// The first new one of the points drawn for a trial. Where there is none, the last drawn that is no corner, or `None`;
+/// `None` before the first run, too.
 pub(super) fn suggest(
     known: &Known<'_>,
     evolution: &Evolution,
@@ -212,11 +212,13 @@ pub(super) fn suggest(
     let mut taken = None;
     for attempt in 0..draws.count {
         let point = decode(known, &draws.next(attempt));
-        if !is_new(&point) {
-            taken = Some(point);
-        } else if !evolution.has_corner(known, &point) {
+        if evolution.has_corner(known, &point) {
+            continue;
+        }
+        if is_new(&point) {
             return Some(point);
         }
+        taken = Some(point);
     }
     taken
 }

@@ -101,11 +101,13 @@ impl Output {
 }
 
 /// The new point of which most improvement is expected; `None` if none was found, or the covariance is degenerate.
+///
+/// `is_new`: of a point and its coordinates.
 pub(super) fn suggest(
     known: &Known<'_>,
     model: &Model<'_>,
     number: u32,
-    is_new: impl Fn(&Assignment) -> bool,
+    is_new: impl Fn(&Assignment, &[f64]) -> bool,
 ) -> Option<Assignment> {
     let ahead = known.ahead.iter().rev().map(|point| &**point);
     let running = ahead.chain(known.history.pending());
@@ -120,7 +122,7 @@ pub(super) fn suggest(
             starts: &model.points[..acquire::CLIMBS.min(model.points.len())],
             region: model.region.as_ref(),
         };
-        return acquire::search(known, place, &tried, posterior, number, is_new);
+        return acquire::search(known, place, posterior, number, is_new);
     }
     front::suggest(known, &posteriors, &tried, number, is_new)
 }
@@ -203,7 +205,56 @@ fn spread(count: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::{Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Value};
+
+    /// A search of one parameter that knows trials at these places, with these values.
+    fn search(trials: &[(f64, f64)]) -> Sampler {
+        let (min, max, log) = (0.0, 1.0, false);
+        let parameter = Parameter {
+            name: "x".into(),
+            range: Range::Real { min, max, log },
+            when: vec![],
+        };
+        let space = Space::new(vec![parameter]).unwrap();
+        let mut sampler = Sampler::new(SamplerKind::Gp, space, Goal::Minimize, 1).unwrap();
+        for (number, (x, value)) in (0..).zip(trials) {
+            let parameters = Assignment::from([("x".to_owned(), Value::Real(*x))]);
+            let (at, value, ending) = (1, *value, Ending::Completed);
+            sampler.observe(&Event::Created { number, parameters });
+            sampler.observe(&Event::Observed { number, at, value });
+            sampler.observe(&Event::Ended { number, ending });
+        }
+        sampler
+    }
+
+    #[test]
+    fn of_many_trials_the_best_and_those_near_the_best_one_are_looked_at() {
+        // Places and values that have nothing to do with each other.
+        let share = |i: u32, by: f64| f64::from(i) * by - libm::floor(f64::from(i) * by);
+        let trials = (0..2_300).map(|i| (share(i, 0.618_033_988), share(i, 0.754_877_666)));
+        let trials: Vec<(f64, f64)> = trials.collect();
+        let sampler = search(&trials);
+        let told = select(&sampler.known());
+        let found: Vec<u32> = told.iter().map(|told| told.number).collect();
+
+        let mut order: Vec<usize> = (0..trials.len()).collect();
+        order.sort_by(|a, b| trials[*a].1.total_cmp(&trials[*b].1));
+        let (best, others) = order.split_at(100);
+        let mut others = others.to_vec();
+        others.sort_unstable();
+        let mut near = others.split_off(others.len() - NEWEST);
+        let apart = |i: usize| (trials[i].0 - trials[best[0]].0).abs();
+        near.sort_by(|a, b| apart(*a).total_cmp(&apart(*b)));
+        near.truncate(100);
+        near.sort_by(|a, b| trials[*a].1.total_cmp(&trials[*b].1));
+        let expected = best.iter().chain(&near).map(|i| *i as u32);
+        assert_eq!(found, expected.collect::<Vec<_>>());
+
+        let few = search(&trials[..TOLD_MAX]);
+        assert_eq!(select(&few.known()).len(), TOLD_MAX);
+    }
 
     #[test]
     fn the_fitted_trials_are_the_best_and_some_of_all_others() {

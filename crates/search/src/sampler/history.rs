@@ -250,6 +250,11 @@ impl History {
         self.tell(goal, number)?.loss
     }
 
+    /// The points of all trials.
+    pub(super) fn points(&self) -> impl Iterator<Item = &[f64]> {
+        self.trials.values().map(|trial| &*trial.point)
+    }
+
     /// Whether a trial of that number exists.
     pub(super) fn has(&self, number: u32) -> bool {
         self.trials.contains_key(&number)

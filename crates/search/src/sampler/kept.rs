@@ -8,6 +8,7 @@ use super::allowed::Allowed;
 use super::axes::Axes;
 use super::cma::Evolution;
 use super::history::History;
+use super::marks::Marks;
 use super::prior::Prior;
 use super::several::Several;
 use super::taken::Taken;
@@ -35,6 +36,7 @@ impl From<Kept> for Sampler {
     fn from(kept: Kept) -> Sampler {
         Sampler {
             axes: Arc::new(Axes::of(&kept.space)),
+            marks: Marks::of(&kept.space, &kept.history),
             kind: kept.kind,
             space: kept.space,
             goal: kept.goal,

@@ -70,6 +70,10 @@ pub(super) fn suggest(
             let (point, coordinates) = draw(known, &likely, &mut stream);
             let score = likely.log_density(&coordinates, &mut scratch)
                 - unlikely.log_density(&coordinates, &mut scratch);
+            // What is worse than a new one need not be looked up.
+            if best.as_ref().is_some_and(|best| best.0 && best.1 >= score) {
+                continue;
+            }
             let new = is_new(&point);
             if best
                 .as_ref()

@@ -1,5 +1,9 @@
 //! Looks for the point of which most improvement is expected: points drawn evenly, then hill climbing from the best of
 //! those and from the best trials: up the slope on lines, where there is one, and one axis at a time on the others.
+//!
+//! Scores are those of the values that a trial would get, so that nothing is expected between two integers (Garrido-Merchan and
+//! Hernandez-Lobato 2020, Dealing with categorical and integer-valued variables in Bayesian optimization with Gaussian processes,
+//! <https://doi.org/10.1016/j.neucom.2019.11.004>). Slopes are those without rounding.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
@@ -71,8 +75,6 @@ struct Search<'s, S, F> {
     known: &'s Known<'s>,
     expects: &'s S,
     region: Option<&'s Region>,
-    /// The trials that the process knows: no point of a continuous space comes twice either.
-    tried: &'s [&'s [f64]],
     is_new: F,
     stream: ChaCha8Rng,
 }
@@ -89,16 +91,14 @@ pub(super) struct Place<'s> {
 pub(super) fn search(
     known: &Known<'_>,
     place: Place<'_>,
-    tried: &[&[f64]],
     expects: &impl Expects,
     number: u32,
-    is_new: impl Fn(&Assignment) -> bool,
+    is_new: impl Fn(&Assignment, &[f64]) -> bool,
 ) -> Option<Assignment> {
     let mut search = Search {
         known,
         expects,
         region: place.region,
-        tried,
         is_new,
         stream: stream(b"bonfire:gp:00001", known.seed, u64::from(number)),
     };
@@ -131,7 +131,7 @@ pub(super) fn search(
     best.map(|best| best.point)
 }
 
-impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
+impl<S: Expects, F: Fn(&Assignment, &[f64]) -> bool> Search<'_, S, F> {
     fn draw(&mut self) -> Option<Candidate> {
         if let Some(region) = self.region {
             let at = region.draw(self.known.axes, &mut self.stream);
@@ -145,16 +145,12 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
     fn candidate(&mut self, from: &[f64], change: Option<(usize, f64)>) -> Option<Candidate> {
         let axes = self.known.axes;
         let stream = &mut self.stream;
-        let mut coordinates = vec![ABSENT; axes.len()];
-        let point = axes.decode(self.known.space, |d| {
-            coordinates[d] = match change {
-                Some((changed, to)) if changed == d => to,
-                _ if is_absent(from[d]) => axes.all()[d].at_share(unit(stream.next_u64())),
-                _ => from[d],
-            };
-            coordinates[d]
+        let (point, coordinates) = axes.settle(self.known.space, |d| match change {
+            Some((changed, to)) if changed == d => to,
+            _ if is_absent(from[d]) => axes.all()[d].at_share(unit(stream.next_u64())),
+            _ => from[d],
         });
-        let is_new = (self.is_new)(&point) && !self.tried.contains(&&*coordinates);
+        let is_new = (self.is_new)(&point, &coordinates);
         is_new.then(|| Candidate {
             score: self.expects.score(&coordinates),
             coordinates,
@@ -232,7 +228,7 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
             }
             for (d, by) in steps.next(slopes).into_iter().enumerate() {
                 if by != 0.0 {
-                    let (low, high) = self.region.map_or((0.0, 1.0), |region| region.ends(d));
+                    let (low, high) = self.ends(d);
                     x[d] = (x[d] + by).clamp(low, high);
                 }
             }
@@ -247,7 +243,7 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
             if is_absent(from[d]) || (width == 0.0 && self.known.axes.all()[d] == Axis::Line) {
                 continue;
             }
-            for to in neighbours(&self.known.axes.all()[d], from[d], width, &mut self.stream) {
+            for to in self.neighbours(d, from[d], width) {
                 let Some(found) = self.candidate(from, Some((d, to))) else {
                     continue;
                 };
@@ -258,25 +254,138 @@ impl<S: Expects, F: Fn(&Assignment) -> bool> Search<'_, S, F> {
         }
         best
     }
+
+    /// Places one step away. `width`: how far a step goes on a line at most, if not out of the region. Of discrete values the next
+    /// ones are neighbours whatever that is, so that a climb does not end on the flat part of one.
+    fn neighbours(&mut self, d: usize, at: f64, width: f64) -> Vec<f64> {
+        let (axes, space) = (self.known.axes, self.known.space);
+        let (low, high) = self.ends(d);
+        let axis = &axes.all()[d];
+        let stream = &mut self.stream;
+        match axis {
+            Axis::Category { count, .. } if *count <= VALUES => (0..*count)
+                .map(|value| value as f64)
+                .filter(|value| *value != at)
+                .collect(),
+            Axis::Category { .. } => (0..VALUES)
+                .map(|_| axis.at_share(unit(stream.next_u64())))
+                .collect(),
+            Axis::Cells { edges } => [-2.0, -1.0, 1.0, 2.0]
+                .into_iter()
+                .map(|by| at + by)
+                .filter(|to| (0.0..(edges.len() - 1) as f64).contains(to))
+                .collect(),
+            Axis::Line => {
+                let mut places: Vec<f64> = axes.beside(space, d, at).collect();
+                for by in [-width, width] {
+                    let to = (at + by * unit(stream.next_u64())).clamp(low, high);
+                    let to = axes.settled(space, d, to);
+                    if to != at && !places.contains(&to) {
+                        places.push(to);
+                    }
+                }
+                places
+            }
+        }
+    }
+
+    /// Between which places a line is searched.
+    fn ends(&self, d: usize) -> (f64, f64) {
+        self.region.map_or((0.0, 1.0), |region| region.ends(d))
+    }
 }
 
-fn neighbours(axis: &Axis, at: f64, width: f64, stream: &mut ChaCha8Rng) -> Vec<f64> {
-    match axis {
-        Axis::Category { count, .. } if *count <= VALUES => (0..*count)
-            .map(|value| value as f64)
-            .filter(|value| *value != at)
-            .collect(),
-        Axis::Category { .. } => (0..VALUES)
-            .map(|_| axis.at_share(unit(stream.next_u64())))
-            .collect(),
-        Axis::Cells { edges } => [-2.0, -1.0, 1.0, 2.0]
-            .into_iter()
-            .map(|by| at + by)
-            .filter(|to| (0.0..(edges.len() - 1) as f64).contains(to))
-            .collect(),
-        Axis::Line => [-width, width]
-            .into_iter()
-            .map(|by| (at + by * unit(stream.next_u64())).clamp(0.0, 1.0))
-            .collect(),
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::{Goal, Parameter, Range, Sampler, SamplerKind, Space, Value};
+
+    /// A continuous parameter, and integers that are many.
+    fn sampler(count: i64) -> Sampler {
+        let (min, max, log) = (-2.0, 3.0, false);
+        let parameter = |name: &str, range| Parameter {
+            name: name.into(),
+            range,
+            when: vec![],
+        };
+        let real = parameter("a", Range::Real { min, max, log });
+        let (min, max) = (1, count);
+        let integer = parameter("n", Range::Integer { min, max, log });
+        let space = Space::new(vec![real, integer]).unwrap();
+        Sampler::new(SamplerKind::Gp, space, Goal::Minimize, 5).unwrap()
+    }
+
+    /// Highest at a place of its own, whether a value is there or not. Remembers what it was asked for.
+    struct Hill {
+        top: [f64; 2],
+        has_slope: bool,
+        asked: RefCell<Vec<Vec<f64>>>,
+    }
+
+    impl Hill {
+        fn height(&self, point: &[f64]) -> f64 {
+            let pairs = point.iter().zip(self.top);
+            -pairs.map(|(x, top)| (x - top) * (x - top)).sum::<f64>()
+        }
+    }
+
+    impl Expects for Hill {
+        fn score(&self, point: &[f64]) -> f64 {
+            self.asked.borrow_mut().push(point.to_vec());
+            self.height(point)
+        }
+
+        fn slope(&self, point: &[f64]) -> Option<(f64, Vec<f64>)> {
+            let slopes = point.iter().zip(self.top).map(|(x, top)| 2.0 * (top - x));
+            self.has_slope
+                .then(|| (self.height(point), slopes.collect()))
+        }
+    }
+
+    /// The integer of the best point beside `taken`, where the top lies at the place of integer `top` of `count`.
+    #[track_caller]
+    fn check(count: i64, top: f64, start: i64, taken: &[i64], has_slope: bool, expected: i64) {
+        let sampler = sampler(count);
+        let known = sampler.known();
+        let place = |n: f64| (n - 0.5) / count as f64;
+        let hill = Hill {
+            top: [1.0, place(top)],
+            has_slope,
+            asked: RefCell::default(),
+        };
+        let start = [1.0, place(start as f64)];
+        let around = Place {
+            starts: &[&start],
+            region: None,
+        };
+        let is_new = |point: &Assignment, coordinates: &[f64]| {
+            let is_taken = taken.iter().any(|n| point["n"] == Value::Int(*n));
+            !is_taken && coordinates != start
+        };
+        let found = search(&known, around, &hill, 0, is_new).unwrap();
+        assert_eq!(found["n"], Value::Int(expected), "{found:?}");
+        for point in hill.asked.borrow().iter() {
+            let n = point[1] * count as f64 + 0.5;
+            let apart = (n - libm::round(n)).abs();
+            assert!(apart < 1e-6, "{n} of {count} is no integer");
+        }
+    }
+
+    #[test]
+    fn only_values_that_a_trial_would_get_are_scored() {
+        for has_slope in [true, false] {
+            check(64, 40.3, 12, &[], has_slope, 40);
+            check(64, 40.3, 40, &[40], has_slope, 41);
+            check(64, 40.3, 41, &[40, 41], has_slope, 39);
+        }
+    }
+
+    #[test]
+    fn a_climb_goes_on_by_single_integers() {
+        check(100_000, 50_003.0, 50_000, &[], false, 50_003);
+        check(100_000, 50_003.0, 50_003, &[50_003], true, 50_004);
     }
 }

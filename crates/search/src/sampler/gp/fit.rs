@@ -359,6 +359,21 @@ mod tests {
         }
     }
 
+    /// Where all happens at the lower end, that end is stretched; a bowl hardly changes.
+    #[test]
+    fn an_axis_is_bent_where_that_says_more() {
+        let places: Vec<[f64; 1]> = (0..30).map(|i| [f64::from(i) / 29.0]).collect();
+        let points: Vec<&[f64]> = places.iter().map(|p| &p[..]).collect();
+        let warping = |value: fn(f64) -> f64| {
+            let values: Vec<f64> = places.iter().map(|p| value(p[0])).collect();
+            fit(&axes(1), &points, &values).warpings[0]
+        };
+        let steep = warping(|x| 0.7 * libm::log(x + 0.01) + 1.0);
+        assert!(steep.place(0.1) > 0.2, "{steep:?}");
+        let bowl = warping(|x| 12.0 * (x - 0.4) * (x - 0.4) - 1.0);
+        assert!((bowl.place(0.1) - 0.1).abs() < 0.02, "{bowl:?}");
+    }
+
     /// Of two axes, the values follow the first alone: its weight is much the larger, and there is little noise.
     #[test]
     fn axes_that_matter_weigh_more() {

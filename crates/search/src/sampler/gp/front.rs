@@ -96,7 +96,7 @@ pub(super) fn suggest(
     posteriors: &[Posterior<'_>],
     tried: &[&[f64]],
     number: u32,
-    is_new: impl Fn(&Assignment) -> bool,
+    is_new: impl Fn(&Assignment, &[f64]) -> bool,
 ) -> Option<Assignment> {
     let objectives = posteriors.len();
     let mean = |i: usize| {
@@ -134,7 +134,7 @@ pub(super) fn suggest(
         starts: &starts[..count],
         region: None,
     };
-    acquire::search(known, place, tried, &score, number, is_new)
+    acquire::search(known, place, &score, number, is_new)
 }
 
 /// The places of those that no others dominate, each value once, at most [`FRONT_MAX`].
