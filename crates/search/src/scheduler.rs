@@ -12,6 +12,7 @@ mod median;
 mod pasha;
 mod pbt;
 mod plateau;
+mod rankings;
 mod rung;
 mod signed_rank;
 mod stop;
