@@ -6,6 +6,7 @@
 
 mod asha;
 mod explore;
+mod halves;
 mod hyperband;
 mod kind;
 mod median;
