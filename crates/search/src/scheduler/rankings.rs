@@ -158,6 +158,33 @@ mod tests {
         ]
     }
 
+    /// Four trials by hand: a, b, c, d below, with c and d and then b and d changing places above.
+    #[test]
+    fn trials_that_are_close_below_may_stand_in_for_each_other() {
+        let check = |here: [f64; 4], epsilon: f64, expected: bool| {
+            let mut rankings = Rankings::default();
+            let below = [1.0, 2.0, 4.0, 4.5];
+            for (number, (here, below)) in (0..).zip(here.into_iter().zip(below)) {
+                let place = Place {
+                    number,
+                    here,
+                    below,
+                };
+                rankings.insert(place);
+            }
+            assert_eq!(
+                rankings.agree_within(epsilon),
+                expected,
+                "{here:?} {epsilon}"
+            );
+        };
+        check([0.1, 0.2, 0.3, 0.4], 0.0, true);
+        check([0.1, 0.2, 0.4, 0.3], 0.4, false);
+        check([0.1, 0.2, 0.4, 0.3], 0.5, true);
+        check([0.1, 0.4, 0.3, 0.2], 2.4, false);
+        check([0.1, 0.4, 0.3, 0.2], 2.5, true);
+    }
+
     #[test]
     fn a_list_in_pieces_is_a_list() {
         let mut list = Ordered::default();

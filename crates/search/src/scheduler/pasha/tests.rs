@@ -148,6 +148,20 @@ fn a_ranking_that_turns_around_opens_the_next_rung() {
     assert!(reached[2] > 0 && reached[3..] == [0, 0], "{reached:?}");
 }
 
+/// Each rung says something else, and the further on, the closer losses are: what is noise there does not explain the rung below.
+#[test]
+fn a_ranking_that_never_settles_opens_every_rung() {
+    let noisy = |trial: u32, at: u64| {
+        let stage = (0..5).filter(|i| at > 3u64.pow(*i)).count() as i32;
+        let place = (trial.wrapping_mul(0x9e37_79b9) ^ stage as u32).wrapping_mul(0x85eb_ca6b);
+        100.0 - 10.0 * f64::from(stage)
+            + f64::from(place >> 20) / 4096.0 * libm::pow(0.1, f64::from(stage))
+    };
+    let (reached, top) = run(243, 81, 3, noisy);
+    assert_eq!(top, 81);
+    assert!(reached[4] > 0, "{reached:?}");
+}
+
 #[test]
 fn once_max_is_open_it_is_asha() {
     let turned = |trial: u32, at: u64| match at {
