@@ -27,6 +27,8 @@ use bonfire_search::{
 mod families;
 #[path = "tables/further.rs"]
 mod further;
+#[path = "tables/known.rs"]
+mod known;
 #[path = "tables/smooth.rs"]
 mod smooth;
 

@@ -44,6 +44,16 @@ impl Goal {
             bits | (1 << 63)
         }
     }
+
+    /// A value of that rank: NaN for `u64::MAX`, and of the two zeros the positive one.
+    pub(crate) fn value(self, rank: u64) -> f64 {
+        let loss = match rank >> 63 {
+            _ if rank == u64::MAX => f64::NAN,
+            0 => f64::from_bits(!rank),
+            _ => f64::from_bits(rank ^ (1 << 63)),
+        };
+        self.loss(loss) + 0.0
+    }
 }
 
 /// As [`Goal::rank`], for a value that breaks a requirement: behind every value that does not, before NaN, and smaller the
@@ -67,6 +77,9 @@ mod tests {
                 assert_eq!(goal.order(a, b), i.cmp(&j), "{goal:?} {a} {b}");
                 assert_eq!(goal.better(a, b), i < j, "{goal:?} {a} {b}");
             }
+            let value = goal.value(goal.rank(a));
+            assert!(value == a || value.is_nan() && a.is_nan(), "{goal:?} {a}");
+            assert!(value != 0.0 || value.is_sign_positive());
         }
     }
 

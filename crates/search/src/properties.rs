@@ -3,6 +3,7 @@
 
 mod bound;
 mod fronts;
+mod schedulers;
 mod told;
 
 use std::collections::BTreeSet;
@@ -12,8 +13,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::{
-    Alike, Assignment, Condition, Ending, Event, Goal, Parameter, Range, RealSetting, Sampler,
-    SamplerKind, Scheduler, SchedulerKind, Space, Suggestion, Turn, Value, Verdict,
+    Alike, Assignment, Condition, Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind,
+    Scheduler, SchedulerKind, Space, Suggestion, Value,
 };
 
 fn any_range() -> impl Strategy<Value = Range> {
@@ -149,6 +150,7 @@ fn with_rungs() -> impl Strategy<Value = Scheduler> {
         1 => Just(SchedulerKind::Asha { min: 1, max: 4, eta: 2 }),
         1 => Just(SchedulerKind::Hyperband { min: 1, max: 4, eta: 2 }),
         1 => Just(SchedulerKind::Bohb { min: 1, max: 4, eta: 2 }),
+        1 => Just(SchedulerKind::Pasha { min: 1, max: 4, eta: 2 }),
     ];
     kind.prop_map(|kind| Scheduler::new(kind, Goal::Minimize, 4).unwrap())
 }
@@ -214,37 +216,6 @@ fn any_event() -> impl Strategy<Value = Event> {
             before,
         }),
     ]
-}
-
-fn any_scheduler() -> impl Strategy<Value = Scheduler> {
-    let goal = prop_oneof![Just(Goal::Minimize), Just(Goal::Maximize)];
-    let kind = prop_oneof![
-        Just(SchedulerKind::None),
-        (0u64..4, 0u32..4).prop_map(|(min, startup)| SchedulerKind::Median { min, startup }),
-        (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Asha { min, max: 9, eta }),
-        (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Hyperband { min, max: 9, eta }),
-        (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Pasha { min, max: 9, eta }),
-        (1u64..3, 2u32..4).prop_map(|(min, eta)| SchedulerKind::Bohb { min, max: 9, eta }),
-        (1u32..100, 1u32..4).prop_map(|(percent, startup)| SchedulerKind::Wilcoxon {
-            threshold: RealSetting::new(f64::from(percent) / 100.0),
-            startup,
-        }),
-        (0u64..4, 1u64..4, 0.0f64..2.0).prop_map(|(min, patience, delta)| SchedulerKind::Plateau {
-            min,
-            patience,
-            delta: RealSetting::new(delta),
-        }),
-        (2u32..6, 1u64..9, 1u32..=50).prop_map(|(population, interval, percent)| {
-            SchedulerKind::Pbt {
-                population,
-                interval,
-                quantile: RealSetting::new(f64::from(percent) / 100.0),
-                resample: RealSetting::new(0.25),
-                perturb: RealSetting::new(0.2),
-            }
-        }),
-    ];
-    (kind, goal).prop_map(|(kind, goal)| Scheduler::new(kind, goal, 9).unwrap())
 }
 
 /// Suggests `count` trials as a sweep would: each sees those before it as created.
@@ -359,68 +330,6 @@ proptest! {
             prop_assert!(space.contains(&point));
             prop_assert_eq!(space.rank(&point), Some(rank));
             prop_assert_eq!(space.point(size), None);
-        }
-    }
-
-    #[test]
-    fn schedulers_take_any_history(
-        mut scheduler in any_scheduler(), events in vec((any_event(), any::<bool>()), 0..120),
-    ) {
-        let mut promoted = BTreeSet::new();
-        for (event, promote) in &events {
-            let twin = scheduler.clone();
-            let verdict = scheduler.observe(event);
-            let once = scheduler.clone();
-            if let Event::Observed { number, at, .. } = event {
-                prop_assert_eq!(&scheduler.observe(event), &verdict);
-                prop_assert_eq!(&scheduler, &once, "told twice");
-                if verdict == Verdict::Pause {
-                    prop_assert!(scheduler.until(*number).is_some_and(|until| until <= *at));
-                }
-            }
-            let mut twin = twin;
-            prop_assert_eq!(twin.observe(event), verdict);
-            prop_assert_eq!(&twin, &once, "same events, same state");
-            if let Event::Observed { number, .. } = event && *promote {
-                scheduler.rested(*number);
-            }
-            if let Some(Turn::Exploit(copy)) = scheduler.turn(1, 99, *promote) {
-                prop_assert!(*promote && scheduler.yields(copy.number) && copy.at < 9);
-                prop_assert_eq!(scheduler.source(copy.parent), Some(copy.at));
-            }
-            // A population forgets who left it, and no number is given twice.
-            if let Event::Created { number, .. } = event && scheduler.kind().population().is_some() {
-                promoted.retain(|(other, _)| other != number);
-            }
-            if *promote && let Some(Turn::Promote(promotion)) = scheduler.turn(1, 99, false) {
-                prop_assert_eq!(scheduler.promoted(promotion.number), Some(promotion.until));
-                prop_assert_eq!(scheduler.until(promotion.number), Some(promotion.until));
-                prop_assert!(promoted.insert((promotion.number, promotion.until)), "promoted twice");
-            }
-            let bytes = postcard::to_stdvec(&scheduler).unwrap();
-            prop_assert_eq!(&postcard::from_bytes::<Scheduler>(&bytes).unwrap(), &scheduler);
-        }
-    }
-
-    /// ASHA against a restatement of Algorithm 2 that sorts: same candidates, whatever the order of reports.
-    #[test]
-    fn asha_promotes_what_sorting_says(values in vec(any_value(), 1..40), eta in 2u32..5) {
-        let kind = SchedulerKind::Asha { min: 1, max: u64::from(eta), eta };
-        let mut asha = Scheduler::new(kind, Goal::Maximize, 100).unwrap();
-        let mut promoted = BTreeSet::new();
-        for (i, &value) in values.iter().enumerate() {
-            asha.observe(&Event::Observed { number: i as u32, at: 1, value });
-            let mut seen: Vec<u32> = (0..=i as u32).collect();
-            seen.sort_by(|&a, &b| Goal::Maximize.order(values[a as usize], values[b as usize]));
-            seen.truncate((i + 1) / eta as usize);
-            let expected = seen
-                .into_iter()
-                .find(|n| !values[*n as usize].is_nan() && !promoted.contains(n));
-            prop_assert_eq!(asha.promotable().map(|p| p.number), expected);
-            if i % 2 == 0 && let Some(number) = expected {
-                asha.promoted(number);
-                promoted.insert(number);
-            }
         }
     }
 }

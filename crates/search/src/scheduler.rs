@@ -6,12 +6,14 @@
 
 mod asha;
 mod explore;
+mod halves;
 mod hyperband;
 mod kind;
 mod median;
 mod pasha;
 mod pbt;
 mod plateau;
+mod rankings;
 mod rung;
 mod signed_rank;
 mod stop;

@@ -5,12 +5,13 @@ use bonfire_search::{
     Value,
 };
 
+use super::known::{self, BRANIN_LEAST, HARTMANN_LEAST, hartmann};
 use super::{Task, parameter};
 
 pub fn tasks() -> Vec<Task> {
     vec![
-        cube("branin", 2, -1.0, branin, 0.397_887),
-        cube("hartmann 6", 6, 0.0, hartmann, -3.322_37),
+        cube("branin", 2, -1.0, branin, BRANIN_LEAST),
+        cube("hartmann 6", 6, 0.0, hartmann, HARTMANN_LEAST),
         cube("rosenbrock 5", 5, -1.0, rosenbrock, 0.0),
         cube("ackley 8", 8, -1.0, ackley, 0.0),
         cube("levy 6", 6, -1.0, levy, 0.0),
@@ -26,9 +27,15 @@ pub fn bent_tasks() -> Vec<Task> {
             2,
             0.0,
             |x| branin(&wide(&bent(x))),
-            0.397_887,
+            BRANIN_LEAST,
         ),
-        cube("bent hartmann", 6, 0.0, |x| hartmann(&bent(x)), -3.322_37),
+        cube(
+            "bent hartmann",
+            6,
+            0.0,
+            |x| hartmann(&bent(x)),
+            HARTMANN_LEAST,
+        ),
         cube(
             "bent rosenbrock",
             4,
@@ -132,7 +139,7 @@ pub fn wide_tasks() -> Vec<Task> {
         cube("ackley 20", 20, -1.0, ackley, 0.0),
         cube("levy 20", 20, -1.0, levy, 0.0),
         cube("rastrigin 20", 20, -1.0, rastrigin, 0.0),
-        cube("6 of 40", 40, 0.0, hartmann, -3.322_37),
+        cube("6 of 40", 40, 0.0, hartmann, HARTMANN_LEAST),
         cube("ackley 40", 40, -1.0, ackley, 0.0),
         mixed(),
     ]
@@ -249,30 +256,7 @@ fn cube(
 
 /// From the square from -1 to 1.
 fn branin(x: &[f64]) -> f64 {
-    let (x, y) = (7.5 * x[0] + 2.5, 7.5 * x[1] + 7.5);
-    let pi = std::f64::consts::PI;
-    let a = y - 5.1 / (4.0 * pi * pi) * x * x + 5.0 / pi * x - 6.0;
-    a * a + 10.0 * (1.0 - 1.0 / (8.0 * pi)) * libm::cos(x) + 10.0
-}
-
-fn hartmann(x: &[f64]) -> f64 {
-    const A: [[f64; 6]; 4] = [
-        [10.0, 3.0, 17.0, 3.5, 1.7, 8.0],
-        [0.05, 10.0, 17.0, 0.1, 8.0, 14.0],
-        [3.0, 3.5, 1.7, 10.0, 17.0, 8.0],
-        [17.0, 8.0, 0.05, 10.0, 0.1, 14.0],
-    ];
-    const P: [[f64; 6]; 4] = [
-        [0.1312, 0.1696, 0.5569, 0.0124, 0.8283, 0.5886],
-        [0.2329, 0.4135, 0.8307, 0.3736, 0.1004, 0.9991],
-        [0.2348, 0.1451, 0.3522, 0.2883, 0.3047, 0.6650],
-        [0.4047, 0.8828, 0.8732, 0.5743, 0.1091, 0.0381],
-    ];
-    let well = |i: usize| {
-        let off = |j: usize| A[i][j] * (x[j] - P[i][j]) * (x[j] - P[i][j]);
-        [1.0, 1.2, 3.0, 3.2][i] * libm::exp(-(0..6).map(off).sum::<f64>())
-    };
-    -(0..4).map(well).sum::<f64>()
+    known::branin(7.5 * x[0] + 2.5, 7.5 * x[1] + 7.5)
 }
 
 /// In logarithms; from the cube from -1 to 1.

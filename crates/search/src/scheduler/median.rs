@@ -2,15 +2,20 @@
 //! had on average by then is stopped.
 //!
 //! Source: Golovin et al. 2017, Google Vizier, section 3.2.2, <https://doi.org/10.1145/3097983.3098043>. Only completed
-//! trials are compared with, as there, and their running averages up to the same amount of training. A value costs
-//! O(completed trials).
+//! trials are compared with, as there, and their running averages up to the same amount of training. Any of these may be the
+//! median later on, so all are kept.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 
+use super::halves::Halves;
 use super::{StopReason, Verdict};
 use crate::{Ending, Event, Goal};
+
+/// Units whose averages are kept in halves. At others a value costs O(completed trials).
+const HALVED_MAX: usize = 128;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Median {
@@ -21,6 +26,19 @@ pub(super) struct Median {
     /// Trials that have ended; a completed one with its series.
     ended: BTreeMap<u32, Series>,
     completed: u32,
+    #[serde(skip)]
+    medians: Medians,
+}
+
+/// By units, the ranks of the averages of the completed trials up to there. It follows from these trials: it is not saved but made
+/// again, and says nothing about equality.
+#[derive(Clone, Debug, Default)]
+struct Medians(BTreeMap<u64, Halves>);
+
+impl PartialEq for Medians {
+    fn eq(&self, _: &Medians) -> bool {
+        true
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +62,7 @@ impl Median {
             live: BTreeMap::new(),
             ended: BTreeMap::new(),
             completed: 0,
+            medians: Medians::default(),
         }
     }
 
@@ -80,6 +99,12 @@ impl Median {
         let series = self.live.remove(&number).unwrap_or_default().series;
         if ending == Ending::Completed {
             self.completed = self.completed.saturating_add(1);
+            for (at, halves) in &mut self.medians.0 {
+                let average = average_at(&series, *at);
+                average
+                    .into_iter()
+                    .for_each(|a| halves.insert(self.goal.rank(a)));
+            }
             self.ended.insert(number, series);
         } else {
             self.ended.insert(number, Series::new());
@@ -136,21 +161,24 @@ impl Median {
 
     /// The median running average at that amount of training and how many it is of; NaN if the middle one has none.
     /// Of an even number it is the mean of the two in the middle, or the worse one where a mean makes no sense.
-    fn median_at(&self, at: u64) -> Option<(f64, u32)> {
-        let mut averages: Vec<f64> = self
-            .ended
-            .values()
-            .filter_map(|series| average_at(series, at))
-            .collect();
-        let count = averages.len();
-        if count == 0 {
-            return None;
-        }
+    fn median_at(&mut self, at: u64) -> Option<(f64, u32)> {
         let goal = self.goal;
-        let (better, middle, _) =
-            averages.select_nth_unstable_by(count / 2, |a, b| goal.order(*a, *b));
-        let upper = *middle;
-        let lower = better.iter().copied().max_by(|a, b| goal.order(*a, *b));
+        let all = || {
+            let averages = self
+                .ended
+                .values()
+                .filter_map(|series| average_at(series, at));
+            Halves::of(averages.map(|average| goal.rank(average)))
+        };
+        let has_room = self.medians.0.len() < HALVED_MAX;
+        let halves = match self.medians.0.entry(at) {
+            Entry::Occupied(halves) => &*halves.into_mut(),
+            Entry::Vacant(place) if has_room => &*place.insert(all()),
+            Entry::Vacant(_) => &all(),
+        };
+        let (lower, upper) = halves.middle();
+        let (lower, upper) = (lower.map(|rank| goal.value(rank)), goal.value(upper?));
+        let count = halves.len();
         let median = match lower {
             Some(lower) if count.is_multiple_of(2) && lower.is_finite() && upper.is_finite() => {
                 lower / 2.0 + upper / 2.0
@@ -171,6 +199,9 @@ fn average_at(series: &Series, at: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{Scheduler, SchedulerKind};
 
@@ -211,6 +242,62 @@ mod tests {
             _ => None,
         });
         assert_eq!(stop, expected);
+    }
+
+    /// The definition: all averages in order.
+    fn median_of(median: &Median, at: u64) -> Option<(f64, u32)> {
+        let completed = median.ended.values();
+        let mut averages: Vec<f64> = completed.filter_map(|s| average_at(s, at)).collect();
+        averages.sort_by(|a, b| median.goal.order(*a, *b));
+        let half = averages.len() / 2;
+        let upper = *averages.get(half)?;
+        let lower = if averages.len().is_multiple_of(2) {
+            averages[half - 1]
+        } else {
+            upper
+        };
+        let is_mean = lower.is_finite() && upper.is_finite();
+        let middle = if is_mean {
+            lower / 2.0 + upper / 2.0
+        } else {
+            upper
+        };
+        Some((middle, averages.len() as u32))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Also at more different units than are kept in halves, and after a restart now and then.
+        #[test]
+        fn the_median_is_what_sorting_says(
+            trials in vec((vec((1u64..40, -9i32..9), 0..6), 0u64..300, 0u8..9), 0..40), step in 1u64..5,
+        ) {
+            let mut median = Median::new(Goal::Maximize, 1, 1);
+            for (number, (values, asked, chance)) in (0..).zip(trials) {
+                let mut at = 0;
+                for (step, value) in values {
+                    at += step;
+                    let value = match value {
+                        -9 => NAN,
+                        8 => INF,
+                        _ => f64::from(value),
+                    };
+                    median.take_value(number, at, value, u64::MAX);
+                }
+                median.end(number, if chance == 0 { Ending::Pruned } else { Ending::Completed });
+                for at in (1..9).map(|i| i * step).chain(asked..asked + 9) {
+                    let (found, expected) = (median.median_at(at), median_of(&median, at));
+                    prop_assert_eq!(found.map(|f| f.1), expected.map(|e| e.1));
+                    let (found, expected) = (found.map_or(0.0, |f| f.0), expected.map_or(0.0, |e| e.0));
+                    prop_assert!(found == expected || found.is_nan() && expected.is_nan());
+                }
+                if chance == 1 {
+                    let bytes = postcard::to_stdvec(&median).unwrap();
+                    median = postcard::from_bytes(&bytes).unwrap();
+                }
+            }
+        }
     }
 
     #[test]

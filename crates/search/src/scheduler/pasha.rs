@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::asha::Asha;
+use super::rankings::{Place, Rankings};
 use super::{Promotion, RungPlan, Verdict};
 use crate::{Event, Goal};
 
@@ -31,6 +32,9 @@ pub(super) struct Pasha {
     trials: BTreeMap<u32, Track>,
     /// The trials on the top rung, in the order in which they came there.
     on_top: Vec<u32>,
+    /// Of `on_top`; empty after a restart, until the next trial comes there.
+    #[serde(skip)]
+    rankings: Rankings,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +59,7 @@ impl Pasha {
             distances: VecDeque::new(),
             trials: BTreeMap::new(),
             on_top: Vec::new(),
+            rankings: Rankings::default(),
         }
     }
 
@@ -157,20 +162,47 @@ impl Pasha {
 
     /// A trial has come to wait at a rung.
     fn enter(&mut self, number: u32, rung: usize) {
-        let Some(track) = self.trials.get_mut(&number) else {
+        if !self.keep_score(number, rung) || rung != self.top {
             return;
+        }
+        self.measure(number);
+        self.rank(number);
+        if !self.rankings.agree_within(self.epsilon) {
+            self.grow();
+        }
+    }
+
+    /// Whether anything is known of the trial.
+    fn keep_score(&mut self, number: u32, rung: usize) -> bool {
+        let Some(track) = self.trials.get_mut(&number) else {
+            return false;
         };
         let losses = track.curve.iter().map(|(_, loss)| *loss);
         let score = losses.fold(f64::INFINITY, f64::min);
         track.scores.resize(rung, score);
         track.scores.push(score);
-        if rung != self.top {
-            return;
+        true
+    }
+
+    /// Puts a trial that has come to the top rung into the rankings by it and by the rung below.
+    fn rank(&mut self, number: u32) {
+        if self.rankings.len() != self.on_top.len() {
+            self.rankings = Rankings::default();
+            for number in &self.on_top {
+                self.rankings.insert(self.place(*number));
+            }
         }
-        self.measure(number);
         self.on_top.push(number);
-        if !self.is_stable() {
-            self.grow();
+        self.rankings.insert(self.place(number));
+    }
+
+    fn place(&self, number: u32) -> Place {
+        let scores = self.trials.get(&number).map(|track| &track.scores[..]);
+        let score = |rung: usize| scores.map_or(f64::INFINITY, |scores| scores[rung]);
+        Place {
+            number,
+            here: score(self.top),
+            below: score(self.top - 1),
         }
     }
 
@@ -178,6 +210,7 @@ impl Pasha {
         self.top += 1;
         self.distances.clear(); // epsilon stays until there are new ones
         self.on_top.clear();
+        self.rankings = Rankings::default();
         if self.is_grown() {
             self.trials.clear();
         }
@@ -199,26 +232,6 @@ impl Pasha {
         let spare = self.distances.len().saturating_sub(DISTANCES_MAX);
         self.distances.drain(..spare);
         self.epsilon = percentile(self.distances.iter().copied().collect());
-    }
-
-    /// Whether the ranking of the trials on the top rung is that of the rung below, where those that are closer than epsilon
-    /// there may stand in for each other.
-    fn is_stable(&self) -> bool {
-        let score = |number: u32, rung: usize| -> f64 {
-            let track = self.trials.get(&number);
-            track.map_or(f64::INFINITY, |track| track.scores[rung])
-        };
-        let ranked = |rung: usize| {
-            let mut numbers = self.on_top.clone();
-            numbers.sort_by(|a, b| score(*a, rung).total_cmp(&score(*b, rung)).then(a.cmp(b)));
-            numbers
-        };
-        let below = self.top - 1;
-        let pairs = ranked(self.top).into_iter().zip(ranked(below));
-        pairs.into_iter().all(|(here, there)| {
-            let (a, b) = (score(here, below), score(there, below));
-            here == there || a == b || (a - b).abs() <= self.epsilon
-        })
     }
 }
 
@@ -258,138 +271,4 @@ fn percentile(mut values: Vec<f64>) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn tell(pasha: &mut Pasha, number: u32, at: u64, value: f64) -> Verdict {
-        pasha.observe(&Event::Observed { number, at, value })
-    }
-
-    /// One worker, loss of trial i at unit u by `loss`, until nothing is left to do: how many trials reached each rung, and
-    /// how far the top is.
-    fn run(trials: u32, max: u64, eta: u32, loss: impl Fn(u32, u64) -> f64) -> (Vec<u32>, u64) {
-        let mut pasha = Pasha::new(Goal::Minimize, 1, max, eta);
-        let mut reached = vec![0; pasha.targets().len()];
-        let mut next = 0;
-        loop {
-            let (number, from, until) =
-                if let Some(Promotion { number, until }) = pasha.promotable() {
-                    let from = pasha.until(number).unwrap();
-                    assert_eq!(pasha.promote(number), Some(until));
-                    (number, from, until)
-                } else if next < trials {
-                    next += 1;
-                    (next - 1, 0, pasha.target(0))
-                } else {
-                    break;
-                };
-            for at in from + 1..=until {
-                tell(&mut pasha, number, at, loss(number, at));
-            }
-            let rung = pasha.targets().iter().position(|t| *t == until).unwrap();
-            reached[rung] += 1;
-        }
-        (reached, pasha.target(pasha.top))
-    }
-
-    #[test]
-    fn a_stable_ranking_trains_two_rungs() {
-        let (reached, top) = run(27, 81, 3, |trial, at| f64::from(trial) + 1.0 / at as f64);
-        assert_eq!(top, 3);
-        assert!(reached[1] >= 9 && reached[2..] == [0, 0, 0], "{reached:?}");
-    }
-
-    #[test]
-    fn a_ranking_that_turns_around_opens_the_next_rung() {
-        // Up to 3 units the order is the numbers', from there on the reverse; later it stays.
-        let late = |trial: u32, at: u64| match at {
-            0..=2 => 100.0 - f64::from(trial),
-            _ => f64::from(trial),
-        };
-        let (reached, top) = run(27, 81, 3, late);
-        assert_eq!(top, 9);
-        assert!(reached[2] > 0 && reached[3..] == [0, 0], "{reached:?}");
-    }
-
-    #[test]
-    fn once_max_is_open_it_is_asha() {
-        let turned = |trial: u32, at: u64| match at {
-            0..=2 => 100.0 - f64::from(trial),
-            _ => f64::from(trial),
-        };
-        let (reached, top) = run(27, 9, 3, turned);
-        assert_eq!(top, 9);
-        assert!(reached[2] >= 1, "{reached:?}");
-    }
-
-    #[test]
-    fn ties_nan_and_infinities_end() {
-        for value in [1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let (reached, top) = run(20, 27, 2, |_, _| value);
-            assert_eq!((reached[0], top), (20, 2), "{value}");
-        }
-    }
-
-    #[test]
-    fn one_or_two_rungs_are_asha() {
-        assert_eq!(run(4, 1, 3, |_, _| 1.0), (vec![4], 1));
-        assert_eq!(run(6, 3, 3, |trial, _| f64::from(trial)).1, 3);
-    }
-
-    #[test]
-    fn only_pairs_that_cross_twice_are_noise() {
-        let curve =
-            |losses: &[f64]| -> Vec<(u64, f64)> { (1..).zip(losses.iter().copied()).collect() };
-        for (a, b, expected) in [
-            (vec![1.0, 3.0, 1.0], vec![2.0, 2.0, 1.5], Some(0.5)),
-            (vec![1.0, 3.0, 3.0], vec![2.0, 2.0, 1.5], None),
-            (vec![1.0, 2.0, 3.0], vec![2.0, 2.0, 4.0], None), // a tie is no crossing
-            (vec![1.0], vec![2.0], None),
-        ] {
-            assert_eq!(criss_cross(&curve(&a), &curve(&b)), expected, "{a:?} {b:?}");
-        }
-    }
-
-    #[test]
-    fn percentiles_are_those_of_numpy() {
-        assert_eq!(percentile(vec![7.0]), 7.0);
-        assert!((percentile((1..=10).map(f64::from).collect()) - 9.1).abs() < 1e-12);
-    }
-
-    /// Two trials that swap places again and again are equal; so no rung is added for them.
-    #[test]
-    fn noise_is_not_taken_for_a_change() {
-        let grows = |noisy: bool| {
-            let mut pasha = Pasha::new(Goal::Minimize, 3, 27, 2);
-            for number in 0..4 {
-                for at in 1..=3 {
-                    // The first two take turns below 1; the others are far behind.
-                    let turn = if noisy && at == 2 {
-                        1 - number.min(1)
-                    } else {
-                        number
-                    };
-                    let loss = if number < 2 {
-                        f64::from(turn) * 0.1
-                    } else {
-                        9.0
-                    };
-                    tell(&mut pasha, number, at, 1.0 - 0.1 * at as f64 + loss);
-                }
-            }
-            for number in [0, 1] {
-                assert_eq!(pasha.promote(number), Some(6));
-                for at in 4..=6 {
-                    let turned = 1 - number;
-                    tell(&mut pasha, number, at, 0.1 + f64::from(turned) * 0.01);
-                }
-            }
-            (pasha.epsilon, pasha.target(pasha.top))
-        };
-        assert_eq!(grows(false), (0.0, 12));
-        let (epsilon, top) = grows(true);
-        assert!(epsilon > 0.0);
-        assert_eq!(top, if epsilon >= 0.1 { 6 } else { 12 });
-    }
-}
+mod tests;
