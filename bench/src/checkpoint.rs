@@ -23,11 +23,20 @@ const EVERY: u64 = 10;
 /// What limits it: copying weights out at the boundary, and the processor time of hashing and writing them,
 /// which on a machine with few cores is taken from training.
 pub fn overhead(settings: &Settings) -> anyhow::Result<Vec<Row>> {
+    let specs = Path::new("bench").join("specs");
+    let folder = tempfile::tempdir()?;
     let models = [
-        ("C1 checkpoint every 10 steps, cnn", "cnn.yaml"),
+        (
+            "C1 checkpoint every 10 steps, cnn",
+            enlarged(folder.path())?,
+        ),
         (
             "C1 checkpoint every 10 steps, transformer",
-            "transformer.yaml",
+            specs.join("transformer.yaml"),
+        ),
+        (
+            "C1b checkpoint every 10 steps, cnn of 8x8",
+            specs.join("cnn.yaml"),
         ),
     ];
     let mut rows: Vec<Row> = models
@@ -89,11 +98,41 @@ fn stall(settings: &Settings) -> anyhow::Result<[Row; 2]> {
     Ok([row(0), row(1)])
 }
 
-fn one(name: &str, spec: &str, settings: &Settings) -> anyhow::Result<Row> {
+/// The CNN of T1 as a spec, and the digits as its images of 28x28 beside it: what is in between two pixels is the one before.
+fn enlarged(folder: &Path) -> anyhow::Result<PathBuf> {
+    let text = std::fs::read_to_string(Path::new("configs").join("data").join("digits.csv"))?;
+    let mut lines = text.lines();
+    let label = lines
+        .next()
+        .and_then(|head| head.split(',').position(|name| name == "label"));
+    let label = label.context("digits.csv has a label")?;
+    let mut rows = String::new();
+    for line in lines {
+        let mut values: Vec<&str> = line.split(',').collect();
+        let label = values.remove(label);
+        ensure!(values.len() == 64, "{} pixels", values.len());
+        let pixels = (0..28 * 28).map(|i| values[i / 28 * 8 / 28 * 8 + i % 28 * 8 / 28]);
+        let pixels: Vec<&str> = pixels.collect();
+        rows.push_str(&format!(
+            "{{\"label\":{label},\"image\":[{}]}}\n",
+            pixels.join(",")
+        ));
+    }
+    std::fs::write(folder.join("digits.jsonl"), rows)?;
+    let spec = "kind: sweep\nversion: 1\nname: checkpoint-cnn\n\
+        data: { dataset: digits.jsonl, label: label, image: { column: image, shape: [1, 28, 28] }, batch: 64 }\n\
+        task: classification\nmodel: { kind: cnn, channels: [16, 32] }\n\
+        train: { epochs: 10, evaluate: never, log_every: 1 }\n\
+        checkpoint: { every: 10 steps, keep: { last: 1, best: 0 } }\n";
+    let path = folder.join("cnn.yaml");
+    std::fs::write(&path, spec)?;
+    Ok(path)
+}
+
+fn one(name: &str, spec: &Path, settings: &Settings) -> anyhow::Result<Row> {
     let before = load();
-    let spec = Path::new("bench").join("specs").join(spec);
-    let with = || step_ms(&spec, "10 steps");
-    let without = || step_ms(&spec, "never");
+    let with = || step_ms(spec, "10 steps");
+    let without = || step_ms(spec, "never");
     let pairs = interleave(settings.pairs, with, without)?;
     let percent: Vec<f64> = pairs
         .iter()

@@ -1,5 +1,6 @@
 //! Blobs by digest over HTTP/1.1: faster than HTTP/2 for bulk, resumable, verified on both ends.
 
+use std::io::{Read, Seek};
 use std::path::Path;
 use std::time::Duration;
 
@@ -410,11 +411,29 @@ fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
+/// What is small is read at once: each call of a file that is read piece by piece wakes another thread.
 async fn file_body(path: &Path, offset: u64) -> std::io::Result<(u64, Body)> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let length = file.metadata().await?.len().saturating_sub(offset);
-    file.seek(std::io::SeekFrom::Start(offset)).await?;
-    let frames = ReaderStream::with_capacity(file.take(length), READ_BYTES)
+    let path = path.to_path_buf();
+    let open = move || {
+        let mut file = std::fs::File::open(&path)?;
+        let length = file.metadata()?.len().saturating_sub(offset);
+        file.seek(std::io::SeekFrom::Start(offset))?;
+        let mut small = Vec::new();
+        if length <= UNASKED_BYTES_MAX {
+            small.reserve(length as usize);
+            (&file).take(length).read_to_end(&mut small)?;
+        }
+        Ok((file, length, small))
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
+    let opened: std::io::Result<(std::fs::File, u64, Vec<u8>)> =
+        opened.map_err(std::io::Error::other)?;
+    let (file, length, small) = opened?;
+    if length <= UNASKED_BYTES_MAX {
+        return Ok((small.len() as u64, whole(small.into())));
+    }
+    let file = tokio::fs::File::from_std(file);
+    let frames = ReaderStream::with_capacity(AsyncReadExt::take(file, length), READ_BYTES)
         .map(|read| read.map(Frame::data));
     Ok((length, BodyExt::boxed(StreamBody::new(frames))))
 }

@@ -11,8 +11,8 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
 use bonfire_domain::Digest;
-use bonfire_store::{BlobWriter, Check, StoreError};
-use bytes::Bytes;
+use bonfire_store::{BlobWriter, Check, LocalBlobs, StoreError};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::Deserialize;
@@ -27,6 +27,8 @@ use crate::context::Context;
 
 /// Chunks of a body on their way to the disk.
 const CHUNKS_MAX: usize = 8;
+/// A body of at most this size is taken into memory before it is written.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
 /// Read from a file at once, in bytes.
 const READ_BYTES: usize = 256 << 10;
 /// An upload in which nothing arrives for this long is broken off; its part stays.
@@ -89,9 +91,6 @@ async fn store(
             "the blob is being deleted: try again in a moment",
         );
     }
-    if let Some(bytes) = whole(&context, digest).await {
-        return refuse(StatusCode::OK, bytes, "already here");
-    }
     let bytes_max = context.limits.blob_bytes_max;
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -101,27 +100,43 @@ async fn store(
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, 0, text);
     }
     let blobs = context.blobs.clone();
-    let begun = spawn_blocking(move || blobs.begin(digest, at.offset)).await;
-    let writer = match begun {
-        Ok(Ok(writer)) => writer,
-        Ok(Err(error)) => return refuse_error(&error),
-        Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, 0, error),
+    let (stored, received) = if announced.is_some_and(|bytes| bytes <= SMALL_BYTES_MAX) {
+        // It is here before a thread is woken for it, and one is once.
+        let (bytes, is_whole) = collect(body).await;
+        let received = bytes.len() as u64;
+        let put = move || match begin(&blobs, digest, at.offset)? {
+            Begun::Here(bytes) => Ok(Stored::Before(bytes)),
+            Begun::Writes(mut writer) => {
+                writer.write(&bytes)?;
+                finish(writer, is_whole)
+            }
+        };
+        (spawn_blocking(put).await, received)
+    } else {
+        let writer = match spawn_blocking(move || begin(&blobs, digest, at.offset)).await {
+            Ok(Ok(Begun::Writes(writer))) => writer,
+            Ok(Ok(Begun::Here(bytes))) => return here(bytes),
+            Ok(Err(error)) => return refuse_error(&error),
+            Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, 0, error),
+        };
+        let (chunks, queue) = mpsc::channel(CHUNKS_MAX);
+        let writing = spawn_blocking(move || write(writer, queue));
+        let received = match receive(body, chunks, at.offset, bytes_max).await {
+            Ok(received) => received,
+            Err(response) => return response,
+        };
+        (writing.await, received)
     };
-    let (chunks, queue) = mpsc::channel(CHUNKS_MAX);
-    let writing = spawn_blocking(move || write(writer, queue));
-    let received = match receive(body, chunks, at.offset, bytes_max).await {
-        Ok(received) => received,
-        Err(response) => return response,
-    };
-    match writing.await {
-        Ok(Ok(Some(bytes))) => {
+    match stored {
+        Ok(Ok(Stored::Before(bytes))) => here(bytes),
+        Ok(Ok(Stored::Now(bytes))) => {
             if context.is_full.swap(false, Ordering::Relaxed) {
                 tracing::info!("blobs are stored again");
             }
             context.metrics.blob_received.inc_by(received);
             refuse(StatusCode::CREATED, bytes, "stored")
         }
-        Ok(Ok(None)) => refuse(
+        Ok(Ok(Stored::Part)) => refuse(
             StatusCode::BAD_REQUEST,
             at.offset + received,
             "the body broke off",
@@ -139,16 +154,62 @@ async fn store(
     }
 }
 
+fn here(bytes: u64) -> Response {
+    refuse(StatusCode::OK, bytes, "already here")
+}
+
+/// What came of an upload; sizes are the whole blob's, in bytes.
+enum Stored {
+    Before(u64),
+    Now(u64),
+    /// The sender broke off: what came is kept.
+    Part,
+}
+
+enum Begun {
+    /// It is here already, whole.
+    Here(u64),
+    Writes(BlobWriter),
+}
+
+fn begin(blobs: &LocalBlobs, digest: Digest, offset: u64) -> Result<Begun, StoreError> {
+    match whole_of(blobs, digest) {
+        Some(bytes) => Ok(Begun::Here(bytes)),
+        None => blobs.begin(digest, offset).map(Begun::Writes),
+    }
+}
+
+fn finish(writer: BlobWriter, is_whole: bool) -> Result<Stored, StoreError> {
+    match is_whole {
+        true => writer.finish().map(Stored::Now),
+        false => Ok(Stored::Part),
+    }
+}
+
 /// The size of a blob that is here and not damaged; a damaged one is set aside, so that it counts as missing.
 async fn whole(context: &Context, digest: Digest) -> Option<u64> {
     let blobs = context.blobs.clone();
-    match spawn_blocking(move || blobs.whole(digest)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a damaged blob was set aside");
-            None
+    let looked = spawn_blocking(move || whole_of(&blobs, digest)).await;
+    looked.unwrap_or_default()
+}
+
+fn whole_of(blobs: &LocalBlobs, digest: Digest) -> Option<u64> {
+    blobs.whole(digest).unwrap_or_else(|error| {
+        tracing::error!(%error, "a damaged blob was set aside");
+        None
+    })
+}
+
+/// A small body, and whether it came to its end.
+async fn collect(mut body: Body) -> (BytesMut, bool) {
+    let mut bytes = BytesMut::new();
+    loop {
+        match tokio::time::timeout(STALL_TIMEOUT, body.frame()).await {
+            Ok(None) => return (bytes, true),
+            // No more than was announced: the connection sees to that.
+            Ok(Some(Ok(frame))) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Ok(Some(Err(_))) | Err(_) => return (bytes, false),
         }
-        Err(_) => None,
     }
 }
 
@@ -184,16 +245,15 @@ async fn receive(
     }
 }
 
-/// Runs on a blocking thread: writes what arrives. `None` if the sender broke off; the part then stays.
+/// Runs on a blocking thread: writes what arrives.
 fn write(
     mut writer: BlobWriter,
     mut queue: mpsc::Receiver<Option<Bytes>>,
-) -> Result<Option<u64>, StoreError> {
+) -> Result<Stored, StoreError> {
     loop {
         match queue.blocking_recv() {
             Some(Some(chunk)) => writer.write(&chunk)?,
-            Some(None) => return writer.finish().map(Some),
-            None => return Ok(None),
+            last => return finish(writer, last.is_some()),
         }
     }
 }
