@@ -108,7 +108,7 @@ async fn store(
             Begun::Here(bytes) => Ok(Stored::Before(bytes)),
             Begun::Writes(mut writer) => {
                 writer.write(&bytes)?;
-                finish(writer, is_whole)
+                finish(*writer, is_whole)
             }
         };
         (spawn_blocking(put).await, received)
@@ -120,7 +120,7 @@ async fn store(
             Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, 0, error),
         };
         let (chunks, queue) = mpsc::channel(CHUNKS_MAX);
-        let writing = spawn_blocking(move || write(writer, queue));
+        let writing = spawn_blocking(move || write(*writer, queue));
         let received = match receive(body, chunks, at.offset, bytes_max).await {
             Ok(received) => received,
             Err(response) => return response,
@@ -169,13 +169,16 @@ enum Stored {
 enum Begun {
     /// It is here already, whole.
     Here(u64),
-    Writes(BlobWriter),
+    Writes(Box<BlobWriter>),
 }
 
 fn begin(blobs: &LocalBlobs, digest: Digest, offset: u64) -> Result<Begun, StoreError> {
     match whole_of(blobs, digest) {
         Some(bytes) => Ok(Begun::Here(bytes)),
-        None => blobs.begin(digest, offset).map(Begun::Writes),
+        None => {
+            let writer = blobs.begin(digest, offset)?;
+            Ok(Begun::Writes(Box::new(writer)))
+        }
     }
 }
 
