@@ -85,11 +85,7 @@ async fn store(
         return nameless();
     };
     if context.app.is_condemned(digest) {
-        return refuse(
-            StatusCode::CONFLICT,
-            0,
-            "the blob is being deleted: try again in a moment",
-        );
+        return condemned();
     }
     let bytes_max = context.limits.blob_bytes_max;
     let announced = headers
@@ -103,6 +99,9 @@ async fn store(
     let (stored, received) = if announced.is_some_and(|bytes| bytes <= SMALL_BYTES_MAX) {
         // It is here before a thread is woken for it, and one is once.
         let (bytes, is_whole) = collect(body).await;
+        if context.app.is_condemned(digest) {
+            return condemned();
+        }
         let received = bytes.len() as u64;
         let put = move || match begin(&blobs, digest, at.offset)? {
             Begun::Here(bytes) => Ok(Stored::Before(bytes)),
@@ -152,6 +151,11 @@ async fn store(
         }
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, 0, error),
     }
+}
+
+fn condemned() -> Response {
+    let text = "the blob is being deleted: try again in a moment";
+    refuse(StatusCode::CONFLICT, 0, text)
 }
 
 fn here(bytes: u64) -> Response {
@@ -206,14 +210,15 @@ fn whole_of(blobs: &LocalBlobs, digest: Digest) -> Option<u64> {
 /// A small body, and whether it came to its end.
 async fn collect(mut body: Body) -> (BytesMut, bool) {
     let mut bytes = BytesMut::new();
-    loop {
+    // No more than was announced comes: the connection sees to that, and so does this.
+    while bytes.len() as u64 <= SMALL_BYTES_MAX {
         match tokio::time::timeout(STALL_TIMEOUT, body.frame()).await {
             Ok(None) => return (bytes, true),
-            // No more than was announced: the connection sees to that.
             Ok(Some(Ok(frame))) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
             Ok(Some(Err(_))) | Err(_) => return (bytes, false),
         }
     }
+    (bytes, false)
 }
 
 /// Passes the body to the writer; its end is said with `None`, a closed channel without it means that it broke off.

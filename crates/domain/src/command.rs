@@ -172,12 +172,12 @@ pub enum Command {
         metrics: BTreeMap<String, f64>,
         at: WallMs,
     },
-    /// As `Promote`, of a trial whose turn has not come, because a slot is idle.
+    /// A trial whose turn has not come trains on, because a slot is idle. For the scheduler it waits as before.
     PromoteEarly {
         trial: TrialId,
         at: WallMs,
     },
-    /// The trials of a sweep that went on ahead of their turn end, but those whose turn has come by now.
+    /// The trials of a sweep that train ahead of their turn save and wait again, or end if the sweep is over but for them.
     Recall {
         sweep: SweepId,
         at: WallMs,

@@ -238,7 +238,8 @@ impl Scheduler {
 
     /// The paused trials that an idle slot may train ahead of their turn, those that would go furthest first, and of these the
     /// best: they wait below a promotion line and would be above it if all of `coming`, the trials that still train, came to
-    /// their rungs and were no better. Only rungs have any. Nobody else's turn can come while nothing new begins.
+    /// their rungs and were no better. Only rungs have any. Nobody else's turn can come while nothing new begins, but where PASHA
+    /// opens a rung.
     pub fn ahead(&self, coming: &[u32]) -> Vec<Promotion> {
         match &self.state {
             State::Asha(asha) => asha.ahead(coming),
@@ -254,6 +255,16 @@ impl Scheduler {
             State::Asha(asha) => asha.is_due(number),
             State::Hyperband(hyperband) => hyperband.is_due(number),
             State::Pasha(pasha) => pasha.is_due(number),
+            _ => false,
+        }
+    }
+
+    /// Whether a trial waits at a rung.
+    pub fn waits(&self, number: u32) -> bool {
+        match &self.state {
+            State::Asha(asha) => asha.waits(number),
+            State::Hyperband(hyperband) => hyperband.waits(number),
+            State::Pasha(pasha) => pasha.waits(number),
             _ => false,
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use bonfire_domain::cluster::{Sweep, Trial, TrialState};
-use bonfire_domain::fault::AttemptEnd;
 use bonfire_domain::search::{Assignment, SchedulerKind, explore};
 use bonfire_domain::spec::ModelSpec;
 use bonfire_domain::{Cluster, Digest, Suggester, SweepId};
@@ -126,10 +125,12 @@ pub(crate) fn at_rest(world: &mut World<'_>) -> Result<(), String> {
         for trial in sweep.trials() {
             let full = trial.epochs() == sweep.spec.budget();
             // One that was told to stop says why: a plateau completes it early, and a median's verdict may find it at its
-            // end, on a worker that died before it could say so. So may a recall, then or in the attempt after that.
-            let mut ends = trial.history.iter().filter_map(|a| a.ended.as_ref());
-            let died = ends.any(|(_, end)| matches!(end, AttemptEnd::Lost(_)));
-            let recalled = trial.state == TrialState::Pruned && died;
+            // end, on a worker that died before it could say so. So may a recall.
+            let recalled = trial.state == TrialState::Pruned
+                && trial
+                    .reason
+                    .as_deref()
+                    .is_some_and(|r| r.contains("its turn did not come"));
             let stopped = (stops && trial.reason.is_some()) || recalled;
             if (trial.state == TrialState::Completed) != full && !stopped {
                 let (number, state) = (trial.number, trial.state);

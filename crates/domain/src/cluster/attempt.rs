@@ -173,10 +173,11 @@ impl Cluster {
                 _ => TrialState::Paused,
             };
         }
-        if let Ok(sweep) = self.sweep_mut(id.sweep)
-            && sweep.early.contains(&id.number)
-            && !next.is_terminal()
+        let goes_on = matches!(sweep_state, SweepState::Running | SweepState::Paused);
+        if goes_on
             && !rests
+            && let Ok(sweep) = self.sweep_mut(id.sweep)
+            && sweep.waits_after(id.number, next)
         {
             sweep.wait_again(id.number);
             next = TrialState::Paused;

@@ -47,6 +47,7 @@ impl Cluster {
                 action: "recall trials".to_owned(),
             });
         }
+        sweep.take_turns();
         let is_over = !sweep.has_turns();
         let early: Vec<u32> = sweep.early.iter().copied().collect();
         let mut effects = vec![Effect::SweepChanged { sweep: id }];
@@ -66,7 +67,10 @@ impl Cluster {
         match (state, place) {
             (TrialState::Running, Some(place)) => {
                 let wish = match is_over {
-                    true => Wish::Prune { reason },
+                    true => {
+                        trial.reason = Some(reason.clone());
+                        Wish::Prune { reason }
+                    }
                     false => Wish::Yield,
                 };
                 let save = trial.ask_to_end(wish);
@@ -102,8 +106,12 @@ impl Sweep {
     /// The trials that an idle slot may train ahead of their turn, best first: those that have not come to their next rung
     /// yet. One that failed or was lost before waits for its turn.
     pub fn ahead(&self) -> Vec<Promotion> {
+        let comes = |number: &u32| {
+            let wish = self.live_trial(*number).and_then(|t| t.wish.as_ref());
+            !self.early.contains(number) && matches!(wish, None | Some(Wish::Yield))
+        };
         let active = self.running.iter().chain(&self.waiting).copied();
-        let coming: Vec<u32> = active.filter(|n| !self.early.contains(n)).collect();
+        let coming: Vec<u32> = active.filter(comes).collect();
         let mut ahead = self.scheduler.ahead(&coming);
         ahead.retain(|next| {
             let trial = self.live_trial(next.number);
@@ -111,9 +119,20 @@ impl Sweep {
                 trial.state == TrialState::Paused
                     && trial.epochs() < next.until
                     && trial.tries() == 0
+                    && !trial.has_failed()
             })
         });
         ahead
+    }
+
+    /// Whether a trial whose attempt ended so waits for its turn: one that was ahead of it. What failed there tries again in its
+    /// turn, if that comes, and counts as a failure then.
+    pub(super) fn waits_after(&self, number: u32, next: TrialState) -> bool {
+        let trial = self.live_trial(number);
+        // A fork does not begin from nothing.
+        let is_lost = trial.is_some_and(|t| t.parent.is_some() && t.checkpoints.is_empty());
+        let is_open = !next.is_terminal() || (next == TrialState::Failed && !is_lost);
+        is_open && self.early.contains(&number)
     }
 
     /// A trial that trained ahead of its turn waits at its rung again.

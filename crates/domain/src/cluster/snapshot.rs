@@ -93,7 +93,10 @@ impl Cluster {
             if let Some(sweep) = cluster.sweeps.get_mut(&id) {
                 sweep.measured = measured;
                 sweep.sources = sources.into();
+                // Others were promoted by the scheduler, as snapshots of before have it: they go on as any trial.
                 sweep.early = early;
+                let scheduler = &sweep.scheduler;
+                sweep.early.retain(|number| scheduler.waits(*number));
             }
         }
         Ok(cluster)

@@ -449,7 +449,9 @@ impl Cluster {
             false => sweep.live_mut(trial.number)?.until = until,
         }
         sweep.set_state(trial.number, TrialState::Pending);
-        Ok(vec![Effect::TrialReady { trial, tries: 0 }])
+        sweep.take_turns(); // of others, which what it has seen may bring
+        let tries = sweep.live_mut(trial.number)?.tries();
+        Ok(vec![Effect::TrialReady { trial, tries }])
     }
 
     pub(super) fn seal_history(&mut self) {

@@ -88,7 +88,7 @@ pub enum Wish {
     Cancel,
     /// A bound of the sweep was reached.
     Limit,
-    /// Save and give the slot back: the sweep is paused or the worker drains.
+    /// Save and give the slot back: the sweep is paused, the worker drains, or it is ahead of its turn and in the way.
     Yield,
     /// As `Cancel`, after a last checkpoint.
     CancelSaved,
@@ -207,6 +207,12 @@ impl Trial {
     pub(super) fn has_reached(&self) -> bool {
         let ended = self.history.last().and_then(|record| record.ended.as_ref());
         ended.is_some_and(|(_, end)| *end == AttemptEnd::Reached)
+    }
+
+    /// Whether its latest attempt came to nothing by its own fault.
+    pub(super) fn has_failed(&self) -> bool {
+        let ended = self.history.last().and_then(|record| record.ended.as_ref());
+        ended.is_some_and(|(_, end)| matches!(end, AttemptEnd::Failed { .. }))
     }
 
     pub fn last_checkpoint(&self) -> Option<&Checkpoint> {

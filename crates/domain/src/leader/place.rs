@@ -145,9 +145,11 @@ impl Leader {
             })
             .collect();
         let mut waiting = 0;
+        let in_turn = |number: &u32| !sweep.early().contains(number);
+        let turns_wait = sweep.waiting().iter().any(in_turn);
         for number in sweep.waiting() {
             let id = sweep.id_of(*number);
-            if proposed.contains(&id) {
+            if proposed.contains(&id) || (turns_wait && !in_turn(number)) {
                 continue;
             }
             waiting += 1;

@@ -88,6 +88,10 @@ impl Leader {
                     Some(_) => format!(
                         "ended its interval at epoch {until} and waits for its turn, or for a fork in its place"
                     ),
+                    None if sweep.early().contains(&id.number) => format!(
+                        "trained to epoch {} ahead of its turn, and waits for it",
+                        trial.epochs()
+                    ),
                     None => format!("reached rung {until} and waits for a promotion"),
                 });
             }

@@ -157,6 +157,10 @@ impl Asha {
         waits.is_some_and(|entry| self.rungs[track.rung].is_candidate(entry))
     }
 
+    pub(super) fn waits(&self, number: u32) -> bool {
+        self.rung_of(number).is_some_and(|(_, waits)| waits)
+    }
+
     pub(super) fn is_due(&self, number: u32) -> bool {
         self.is_due_below(self.rungs.len(), number)
     }

@@ -121,6 +121,10 @@ impl Hyperband {
         self.of(number).is_due(number)
     }
 
+    pub(super) fn waits(&self, number: u32) -> bool {
+        self.of(number).waits(number)
+    }
+
     pub(super) fn owed(&self) -> Vec<u32> {
         self.brackets.iter().flat_map(Asha::owed).collect()
     }

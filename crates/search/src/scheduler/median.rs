@@ -32,8 +32,15 @@ pub(super) struct Median {
 
 /// By units, the ranks of the averages of the completed trials up to there. It follows from these trials: it is not saved but made
 /// again, and says nothing about equality.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Medians(BTreeMap<u64, Halves>);
+
+/// A copy of the state is for those who look at it, and seldom takes values.
+impl Clone for Medians {
+    fn clone(&self) -> Medians {
+        Medians::default()
+    }
+}
 
 impl PartialEq for Medians {
     fn eq(&self, _: &Medians) -> bool {

@@ -112,6 +112,10 @@ impl Pasha {
         self.asha.ahead_below(self.top, coming)
     }
 
+    pub(super) fn waits(&self, number: u32) -> bool {
+        self.asha.waits(number)
+    }
+
     pub(super) fn is_due(&self, number: u32) -> bool {
         self.asha.is_due_below(self.top, number)
     }
