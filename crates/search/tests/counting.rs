@@ -3,6 +3,7 @@
 //! Source: Falkner, Klein and Hutter 2018, BOHB: robust and efficient hyperparameter optimization at scale, section 5.1,
 //! <https://arxiv.org/abs/1807.01774>: as many ones as possible among categories, and numbers that are probabilities, of which a budget is
 //! the number of coins tossed.
+// A test fails by a panic, its helpers too.
 #![allow(clippy::unwrap_used)]
 
 use bonfire_search::{

@@ -1,4 +1,5 @@
 //! A search does not train the same point twice while another is easy to have, whatever its space and its results.
+// A test fails by a panic, its helpers too.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

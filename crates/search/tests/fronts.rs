@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 // What a whole measurement needs is not needed here.
-#[allow(dead_code)]
+#[expect(dead_code)]
 #[path = "../examples/fronts/tasks.rs"]
 mod tasks;
 

@@ -1,4 +1,5 @@
 //! `auto` once it has many trials of numbers: CMA-ES goes on from the best of them.
+// A test fails by a panic, its helpers too.
 #![allow(clippy::unwrap_used)]
 
 use bonfire_search::{

@@ -4,6 +4,7 @@
 //! `hyperopt/tests/test_tpe.py`, class `TestOpt`, functions in `test_domains.py`
 //! (<https://github.com/hyperopt/hyperopt>), with the thresholds after 50 trials of its first version, and Branin's, which came later and
 //! is after 200 there. There one search is looked at; here it is the median of several.
+// A test fails by a panic, its helpers too.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/tables/known.rs"]

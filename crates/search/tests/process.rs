@@ -1,4 +1,5 @@
 //! The Gaussian process as a search sees it.
+// A test fails by a panic, its helpers too.
 #![allow(clippy::unwrap_used)]
 
 use bonfire_search::{

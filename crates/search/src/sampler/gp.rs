@@ -205,7 +205,6 @@ fn spread(count: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::{Ending, Event, Goal, Parameter, Range, Sampler, SamplerKind, Space, Value};
 

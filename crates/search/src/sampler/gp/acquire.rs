@@ -297,7 +297,6 @@ impl<S: Expects, F: Fn(&Assignment, &[f64]) -> bool> Search<'_, S, F> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::cell::RefCell;
 
     use super::*;
