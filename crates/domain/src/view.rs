@@ -442,8 +442,8 @@ pub fn asked(cluster: &Cluster, id: TrialId, attempt: Attempt) -> Option<AskDocu
     })
 }
 
-/// What was told of an external trial: key, unit and value. The log has no time of an intermediate value; the last value of a
-/// trial that is complete was told when its last attempt ended.
+/// What was told of an external trial: key, unit, value and time. The last value of a trial that is complete was told when its last
+/// attempt ended, if not before.
 pub fn told(cluster: &Cluster, id: TrialId) -> Vec<serde_json::Value> {
     let Some(sweep) = cluster.sweep(id.sweep) else {
         return vec![];
@@ -455,9 +455,10 @@ pub fn told(cluster: &Cluster, id: TrialId) -> Vec<serde_json::Value> {
     let ended = ended.filter(|_| trial.state == TrialState::Completed);
     let last = trial.observations.len().saturating_sub(1);
     let points = trial.observations.iter().enumerate().map(|(at, seen)| {
-        let time = ended.filter(|_| at == last).map(|(at, _)| time_text(*at));
+        let told_at = sweep.told_at.get(&(id.number, seen.step)).copied();
+        let time = told_at.or(ended.filter(|_| at == last).map(|(at, _)| *at));
         json!({
-            "key": sweep.spec.objective.metric, "step": seen.step, "epoch": seen.epoch, "value": seen.value, "time": time,
+            "key": sweep.spec.objective.metric, "step": seen.step, "epoch": seen.epoch, "value": seen.value, "time": time.map(time_text),
         })
     });
     points.collect()

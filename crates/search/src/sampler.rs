@@ -43,6 +43,7 @@ use crate::{
     Space, Suggestion,
 };
 use allowed::Allowed;
+use auto::Compared;
 use axes::Axes;
 use cma::Evolution;
 use history::History;
@@ -340,7 +341,10 @@ impl Sampler {
     fn evolves(&self) -> bool {
         match self.kind {
             SamplerKind::Cmaes => true,
-            SamplerKind::Auto => self.several.is_empty() && self.axes.are_continuous(),
+            SamplerKind::Auto => {
+                let has_rungs = self.history.how_compared() != Compared::Anyhow;
+                self.several.is_empty() && self.axes.are_continuous() && !has_rungs
+            }
             _ => false,
         }
     }

@@ -3,7 +3,7 @@
 //! Unlike the [world](crate::run) that hunts for mistakes, this one is quiet: messages and the log take no time, nothing is
 //! lost or doubled, and the clock jumps from one event to the next, so that a sweep of thousands of trials takes seconds. What
 //! takes virtual time is training, [`START_MS`] before each attempt, and workers that fail and come back. Not simulated:
-//! `limits` and the other bounds of an attempt, and whatever trains with more than one member.
+//! bounds of an attempt other than `limits.time`, and whatever trains with more than one member.
 
 mod document;
 mod trainer;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bonfire_domain::cluster::{Measured, TrialState};
 use bonfire_domain::command::Command;
 use bonfire_domain::effect::{Effect, Refusal};
-use bonfire_domain::fault::AttemptEnd;
+use bonfire_domain::fault::{AttemptEnd, Failure};
 use bonfire_domain::leader::{Action, Input, Time};
 use bonfire_domain::order::Order;
 use bonfire_domain::session::{ExecutorEvent, SessionAction, SessionInput};
@@ -73,6 +73,11 @@ pub enum FleetError {
 enum Event {
     /// A run reaches the unit it goes to next.
     Reach {
+        at: usize,
+        life: u64,
+    },
+    /// A run has taken as long as an attempt may.
+    Overrun {
         at: usize,
         life: u64,
     },
@@ -244,6 +249,7 @@ impl TableFleet {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Reach { at, life } => self.reach(at, life),
+            Event::Overrun { at, life } => self.overrun(at, life),
             Event::Crash { at } => self.crash(at),
             Event::Return { at } => self.join(at),
             Event::Tick => self.inbox.push_back(Input::Tick),
@@ -376,6 +382,9 @@ impl TableFleet {
                             Ok(run) => {
                                 self.queue.at(run.next_ms(), Event::Reach { at, life });
                                 self.workers[at].run = Some(run);
+                                if let Some(limit) = self.trainer.spec().limits.time {
+                                    self.queue.after(limit.0, Event::Overrun { at, life });
+                                }
                             }
                             Err(event) => inputs.push_back(executor(event)),
                         }
@@ -415,6 +424,16 @@ impl TableFleet {
             self.end_run(at);
         }
         self.session(at, events.into_iter().map(executor).collect());
+    }
+
+    fn overrun(&mut self, at: usize, life: u64) {
+        let worker = &mut self.workers[at];
+        let Some(run) = worker.run.as_ref().filter(|run| run.life == life) else {
+            return;
+        };
+        let event = run.ended(Failure::TimeLimit);
+        self.end_run(at);
+        self.session(at, vec![executor(event)]);
     }
 
     /// Whatever ends a run, the time it took was time that its worker was busy.

@@ -226,6 +226,7 @@ impl Cluster {
             verdict,
             counts,
         } = sweep.take_told(index, id, (unit, value), metrics);
+        sweep.told_at.insert((id.number, unit), at);
         // One that a user resumed from a rung goes on to the end.
         let (until, budget) = (sweep.live_mut(id.number)?.until, sweep.spec.budget());
         let rests = until < budget && unit >= until;

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::outcome::OldMeasured;
 use super::{Cluster, Measured, Source, Sweep};
+use crate::WallMs;
 use crate::id::SweepId;
 
 /// The format number written now.
-const SNAPSHOT_FORMAT: u16 = 5;
+const SNAPSHOT_FORMAT: u16 = 6;
+/// Has no times of what external trials were told.
+const WITHOUT_TIMES: u16 = 5;
 /// Ends before the dataset that was added last.
 const WITHOUT_NEWEST: u16 = 4;
 /// Ends before what sweeps took over from others, the values of objectives after the first, and trials ahead of their turn.
@@ -23,14 +26,26 @@ const NONE: [u8; 3] = [0; 3];
 const NOTHING: [u8; 1] = [0];
 
 /// What a snapshot has of a sweep beside the state.
-type Beside = (SweepId, BTreeMap<u32, Measured>, Vec<Source>, BTreeSet<u32>);
+/// What a snapshot has of a sweep beside the state; written as a tuple.
+type Beside = (
+    SweepId,
+    BTreeMap<u32, Measured>,
+    Vec<Source>,
+    BTreeSet<u32>,
+    BTreeMap<(u32, u64), WallMs>,
+);
+/// The same in formats 4 and 5.
+type Untimed = (SweepId, BTreeMap<u32, Measured>, Vec<Source>, BTreeSet<u32>);
+/// In format 3.
+type Old = (SweepId, BTreeMap<u32, OldMeasured>);
 
-/// The same in format 3.
-type OldBeside = (SweepId, BTreeMap<u32, OldMeasured>);
+fn timed((sweep, measured, sources, early): Untimed) -> Beside {
+    (sweep, measured, sources, early, BTreeMap::new())
+}
 
-fn upgraded((sweep, measured): OldBeside) -> Beside {
+fn upgraded((sweep, measured): Old) -> Beside {
     let measured = measured.into_iter().map(|(n, old)| (n, old.into()));
-    (sweep, measured.collect(), Vec::new(), BTreeSet::new())
+    timed((sweep, measured.collect(), Vec::new(), BTreeSet::new()))
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -47,10 +62,12 @@ impl Cluster {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = SNAPSHOT_FORMAT.to_le_bytes().to_vec();
         // Writing plain data to a vector cannot fail.
-        let has =
-            |s: &&Sweep| !s.measured.is_empty() || !s.sources.is_empty() || !s.early.is_empty();
+        let has = |s: &&Sweep| {
+            let trials = !s.measured.is_empty() || !s.early.is_empty() || !s.told_at.is_empty();
+            trials || !s.sources.is_empty()
+        };
         let beside = self.sweeps().filter(has);
-        let beside = beside.map(|s| (s.id, &s.measured, &s.sources[..], &s.early));
+        let beside = beside.map(|s| (s.id, &s.measured, &s.sources[..], &s.early, &s.told_at));
         let beside: Vec<_> = beside.collect();
         let end = (beside, &self.newest_dataset);
         if let (Ok(body), Ok(end)) = (postcard::to_stdvec(self), postcard::to_stdvec(&end)) {
@@ -70,7 +87,9 @@ impl Cluster {
         };
         let format = u16::from_le_bytes(*format);
         let body = match format {
-            SNAPSHOT_FORMAT | WITHOUT_NEWEST | WITHOUT_SOURCES => Cow::Borrowed(body),
+            SNAPSHOT_FORMAT | WITHOUT_TIMES | WITHOUT_NEWEST | WITHOUT_SOURCES => {
+                Cow::Borrowed(body)
+            }
             WITHOUT_MEASURES => Cow::Owned([body, &NOTHING].concat()),
             WITHOUT_ORIGINS => Cow::Owned([body, &NONE, &NOTHING].concat()),
             found => return Err(SnapshotError::Format { found }),
@@ -78,21 +97,31 @@ impl Cluster {
         let damaged = |e: postcard::Error| SnapshotError::Postcard(e.to_string());
         let (mut cluster, rest) = postcard::take_from_bytes::<Cluster>(&body).map_err(damaged)?;
         let beside: Vec<Beside> = match format {
-            WITHOUT_SOURCES => {
-                let old: Vec<OldBeside> = postcard::from_bytes(rest).map_err(damaged)?;
-                old.into_iter().map(upgraded).collect()
-            }
             SNAPSHOT_FORMAT => {
                 let (beside, newest) = postcard::from_bytes(rest).map_err(damaged)?;
                 cluster.newest_dataset = newest;
                 beside
             }
-            _ => postcard::from_bytes(rest).map_err(damaged)?,
+            WITHOUT_TIMES => {
+                let (beside, newest): (Vec<Untimed>, _) =
+                    postcard::from_bytes(rest).map_err(damaged)?;
+                cluster.newest_dataset = newest;
+                beside.into_iter().map(timed).collect()
+            }
+            WITHOUT_SOURCES => {
+                let old: Vec<Old> = postcard::from_bytes(rest).map_err(damaged)?;
+                old.into_iter().map(upgraded).collect()
+            }
+            _ => {
+                let beside: Vec<Untimed> = postcard::from_bytes(rest).map_err(damaged)?;
+                beside.into_iter().map(timed).collect()
+            }
         };
-        for (id, measured, sources, early) in beside {
+        for (id, measured, sources, early, told_at) in beside {
             if let Some(sweep) = cluster.sweeps.get_mut(&id) {
                 sweep.measured = measured;
                 sweep.sources = sources.into();
+                sweep.told_at = told_at;
                 // Others were promoted by the scheduler, as snapshots of before have it: they go on as any trial.
                 sweep.early = early;
                 let scheduler = &sweep.scheduler;

@@ -103,6 +103,9 @@ pub struct Sweep {
     /// Trials that trained ahead of their turn, which has not come; likewise.
     #[serde(skip)]
     pub(crate) early: BTreeSet<u32>,
+    /// When intermediate values of external trials were told, by trial and unit; likewise.
+    #[serde(skip)]
+    pub(crate) told_at: BTreeMap<(u32, u64), WallMs>,
 }
 
 impl Sweep {
@@ -385,6 +388,7 @@ impl Cluster {
             measured: BTreeMap::new(),
             sources: sources.into(),
             early: BTreeSet::new(),
+            told_at: BTreeMap::new(),
         };
         self.names.insert(name, id);
         self.sweeps.insert(id, sweep);

@@ -1,8 +1,10 @@
 //! What an asker hears of what it tells.
 
 use bonfire_domain::effect::Effect;
+use bonfire_domain::{Cluster, view};
+use serde_json::json;
 
-use super::{SEARCH, Sweep, Word};
+use super::{SEARCH, Sweep, Word, id};
 
 /// Tells of one trial under a scheduler; what each word is answered with, or refused with.
 #[track_caller]
@@ -77,4 +79,37 @@ fn what_is_told_again_or_too_late_is_answered_for_what_it_is() {
             ((0, Some(10), 1.0, GOOD), over),
         ],
     );
+}
+
+#[test]
+fn what_was_told_has_a_time() {
+    let search = "  objective: { metric: loss, goal: minimize }\n  limit: { trials: 9 }\n  sampler: { kind: tpe }\n  parameters: { x: { min: 0.0, max: 1.0 } }\n";
+    let mut told = Sweep::new(search, 2);
+    for word in [(0, Some(3), 0.5, &[][..]), (1, None, 0.25, &[])] {
+        told.tell(word).unwrap();
+    }
+    let point = |epoch: u64, value: f64, time: &str| json!([{ "key": "loss", "step": epoch, "epoch": epoch, "value": value, "time": time }]);
+    let time = view::time_text(super::AT);
+    let expected = [point(3, 0.5, &time), point(1, 0.25, &time)];
+    let restarted = Cluster::decode(&told.cluster.encode()).unwrap();
+    assert_eq!(restarted, told.cluster);
+    for cluster in [&told.cluster, &restarted] {
+        let found = [0, 1].map(|number| serde_json::Value::from(view::told(cluster, id(number))));
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn old_snapshots_have_no_times() {
+    let mut told = Sweep::new(SEARCH, 1);
+    told.tell((0, Some(1), 0.5, &[("ms", 1.0), ("mb", 1.0)]))
+        .unwrap();
+    let mut bytes = told.cluster.encode();
+    // One time: how many there are, the trial, the unit, the time. After it the newest dataset.
+    assert_eq!(bytes.split_off(bytes.len() - 5), [1, 0, 1, 1, 0]);
+    bytes.push(0);
+    bytes[..2].copy_from_slice(&5u16.to_le_bytes());
+    let old = Cluster::decode(&bytes).unwrap();
+    assert_eq!(view::told(&old, id(0))[0]["time"], json!(null));
+    assert_ne!(old, told.cluster);
 }

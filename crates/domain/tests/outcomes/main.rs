@@ -313,8 +313,8 @@ fn old_snapshots_have_metrics_and_no_other_objectives() {
     told.tell((0, None, 0.5, &[("ms", 1.0), ("mb", 1.0)]))
         .unwrap();
     let mut bytes = told.cluster.encode();
-    // The values of the other objectives, the sweeps it learned from, the trials ahead of their turn; the newest dataset.
-    assert_eq!(bytes.split_off(bytes.len() - 4), [0, 0, 0, 0]);
+    // The values of the other objectives, the sweeps it learned from, the trials ahead of their turn, the times; the newest dataset.
+    assert_eq!(bytes.split_off(bytes.len() - 5), [0; 5]);
     bytes[..2].copy_from_slice(&3u16.to_le_bytes());
     assert_eq!(Cluster::decode(&bytes).unwrap(), told.cluster);
 }

@@ -213,7 +213,7 @@ fn real(name: &str, min: f64) -> Parameter {
 }
 
 /// The median is that of 2,001 points drawn evenly, the top one in a thousand of those.
-fn task(
+pub fn task(
     family: &'static str,
     space: Space,
     value: impl Fn(&Assignment) -> f64 + 'static,
@@ -224,9 +224,9 @@ fn task(
         Suggestion::Trial(point) => Some(value(&point)),
         Suggestion::Exhausted { .. } => None,
     });
-    let mut values: Vec<f64> = drawn.collect();
+    let mut values: Vec<f64> = drawn.filter(|value| !value.is_nan()).collect();
     values.sort_by(f64::total_cmp);
-    let (top, median) = (values[20], values[values.len() / 2]);
+    let (top, median) = (values[values.len() / 1_000], values[values.len() / 2]);
     let value = Box::new(value);
     Task {
         family,
@@ -238,7 +238,7 @@ fn task(
     }
 }
 
-fn cube(
+pub fn cube(
     family: &'static str,
     dimensions: usize,
     min: f64,
@@ -255,12 +255,12 @@ fn cube(
 }
 
 /// From the square from -1 to 1.
-fn branin(x: &[f64]) -> f64 {
+pub fn branin(x: &[f64]) -> f64 {
     known::branin(7.5 * x[0] + 2.5, 7.5 * x[1] + 7.5)
 }
 
 /// In logarithms; from the cube from -1 to 1.
-fn rosenbrock(x: &[f64]) -> f64 {
+pub fn rosenbrock(x: &[f64]) -> f64 {
     let valley = |pair: &[f64]| {
         let (a, b) = (2.0 * pair[0], 2.0 * pair[1]);
         100.0 * (b - a * a) * (b - a * a) + (1.0 - a) * (1.0 - a)
@@ -269,7 +269,7 @@ fn rosenbrock(x: &[f64]) -> f64 {
 }
 
 /// Off the middle, where many searches begin.
-fn ackley(x: &[f64]) -> f64 {
+pub fn ackley(x: &[f64]) -> f64 {
     let n = x.len() as f64;
     let tau = std::f64::consts::TAU;
     let places = || x.iter().map(|x| 5.0 * (x - 0.23));

@@ -221,8 +221,14 @@ impl<'a> Batch<'a> {
                 auto::choose_front(sampler.axes.len(), valued, running)
             }
             _ => {
-                let dimensions = sampler.axes.len();
-                auto::choose(number, dimensions, valued, running, sampler.evolves())
+                let seen = auto::Seen {
+                    dimensions: sampler.axes.len(),
+                    valued,
+                    running,
+                    is_continuous: sampler.axes.are_continuous(),
+                    compared: sampler.history.how_compared(),
+                };
+                auto::choose(number, seen)
             }
         }
     }

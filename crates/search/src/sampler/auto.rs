@@ -28,23 +28,47 @@ pub(super) enum Choice {
     Offspring,
 }
 
-/// What `auto` takes for the trial of that number. `valued`: trials with a value; `running`: trials without one that
-/// have not ended, those of this batch included; `evolves`: whether every parameter is continuous.
-pub(super) fn choose(
-    number: u32,
-    dimensions: usize,
-    valued: usize,
-    running: usize,
-    evolves: bool,
-) -> Choice {
-    if valued < STARTUP {
+/// What the choice depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) dimensions: usize,
+    /// Trials with a value.
+    pub(super) valued: usize,
+    /// Trials without one that have not ended, those of this batch included.
+    pub(super) running: usize,
+    /// Whether every parameter is continuous.
+    pub(super) is_continuous: bool,
+    pub(super) compared: Compared,
+}
+
+/// After how much training trials compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// As they come: no scheduler has rungs.
+    Anyhow,
+    /// On a rung below the last.
+    Early,
+    /// On the last rung, so many.
+    Trained(usize),
+}
+
+/// What `auto` takes for the trial of that number.
+///
+/// Under a scheduler with rungs few trials compare at first, and TPE alone learns from those that have not got that far. Once enough have
+/// been trained to the end, the process knows what the others miss.
+pub(super) fn choose(number: u32, seen: Seen) -> Choice {
+    if seen.valued < STARTUP {
         return Choice::Spread;
     }
-    if evolves && valued > MIXED {
-        return Choice::Evolution;
-    }
-    let apt = dimensions <= DIMENSIONS_MAX && valued <= MIXED && running <= gp::RUNNING_MAX;
-    if apt && (valued <= ALONE || number.is_multiple_of(2)) {
+    let modelled = match seen.compared {
+        Compared::Anyhow if seen.valued > MIXED && seen.is_continuous => return Choice::Evolution,
+        Compared::Anyhow => seen.valued,
+        Compared::Early => return Choice::Parzen,
+        Compared::Trained(count) => count,
+    };
+    let alone = seen.compared == Compared::Anyhow && modelled <= ALONE;
+    let apt = seen.dimensions <= DIMENSIONS_MAX && seen.running <= gp::RUNNING_MAX;
+    if apt && modelled <= MIXED && (alone || number.is_multiple_of(2)) {
         Choice::GaussianProcess
     } else {
         Choice::Parzen
@@ -72,13 +96,25 @@ mod tests {
 
     #[track_caller]
     fn check(number: u32, dimensions: usize, valued: usize, running: usize, expected: Choice) {
-        let found = choose(number, dimensions, valued, running, false);
-        assert_eq!(found, expected, "{number} {dimensions} {valued} {running}");
-        let continuous = choose(number, dimensions, valued, running, true);
+        let seen = |is_continuous| Seen {
+            dimensions,
+            valued,
+            running,
+            is_continuous,
+            compared: Compared::Anyhow,
+        };
+        assert_eq!(
+            choose(number, seen(false)),
+            expected,
+            "{number} {:?}",
+            seen(false)
+        );
         let expected = if valued > MIXED { Evolution } else { expected };
         assert_eq!(
-            continuous, expected,
-            "{number} {dimensions} {valued} {running}"
+            choose(number, seen(true)),
+            expected,
+            "{number} {:?}",
+            seen(true)
         );
     }
 
@@ -96,6 +132,33 @@ mod tests {
         check(12, 41, 12, 0, Parzen);
         check(80, 5, 12, 64, GaussianProcess);
         check(80, 5, 12, 65, Parzen);
+    }
+
+    #[test]
+    fn the_rule_under_rungs() {
+        use Compared::{Early, Trained};
+        for (number, valued, compared, expected) in [
+            (0, 9, Early, Spread),
+            (12, 12, Early, Parzen),
+            (600, 600, Early, Parzen),
+            (12, 12, Trained(8), GaussianProcess),
+            (13, 12, Trained(8), Parzen),
+            (1_000, 1_000, Trained(30), GaussianProcess),
+            (1_001, 1_000, Trained(30), Parzen),
+            (1_400, 1_400, Trained(400), GaussianProcess),
+            (1_400, 1_400, Trained(401), Parzen),
+        ] {
+            for is_continuous in [false, true] {
+                let seen = Seen {
+                    dimensions: 5,
+                    valued,
+                    running: 3,
+                    is_continuous,
+                    compared,
+                };
+                assert_eq!(choose(number, seen), expected, "{number} {seen:?}");
+            }
+        }
     }
 
     #[test]

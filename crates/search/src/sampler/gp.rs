@@ -4,8 +4,8 @@
 //! fitted to [`FIT_MAX`] of those, and of the running trials the newest [`RUNNING_MAX`] count. Nothing is kept between
 //! suggestions; a batch shares its fit, which follows from the history alone.
 //!
-//! Running trials are believed to turn out as predicted (Ginsbourger et al. 2010, the kriging believer). Failed trials
-//! have the worst value that is known.
+//! Of running trials [`OUTCOMES`] samples of how they may turn out count (`posterior`); with several objectives they are believed to
+//! turn out as predicted (Ginsbourger et al. 2010, the kriging believer). Failed trials say where others may fail (`success`).
 //!
 //! Source: Jones, Schonlau and Welch 1998, Efficient global optimization of expensive black-box functions; the parts
 //! name their own.
@@ -21,18 +21,23 @@ mod normal;
 mod output;
 mod posterior;
 mod region;
+mod success;
 mod uphill;
 mod warping;
 
-use super::Known;
+use rand_chacha::rand_core::RngCore;
+
 use super::history::Told;
+use super::random::stream;
+use super::{Known, sobol};
 use crate::Assignment;
-use acquire::Place;
+use acquire::{Improvement, Place};
 pub(super) use explain::explain;
 use fit::Hyper;
 pub(super) use normal::quantile;
 use posterior::Posterior;
 use region::Region;
+use success::Success;
 
 /// The most trials with a result that are looked at: half of them the best, half the nearest to the best one of the [`NEWEST`] others.
 const TOLD_MAX: usize = 200;
@@ -42,6 +47,9 @@ const FIT_MAX: usize = 60;
 /// The most running trials that are looked at: the newest.
 pub(super) const RUNNING_MAX: usize = 64;
 
+/// Ways in which running trials may turn out that are looked at.
+const OUTCOMES: u32 = 16;
+
 /// What the suggestions of a batch share.
 #[derive(Clone, Debug)]
 pub(super) struct Model<'a> {
@@ -49,6 +57,8 @@ pub(super) struct Model<'a> {
     points: Vec<&'a [f64]>,
     /// One an objective.
     outputs: Vec<Output>,
+    /// Where some have failed.
+    success: Option<Success<'a>>,
     /// Where to look; of several objectives everywhere.
     region: Option<Region>,
 }
@@ -67,12 +77,15 @@ impl<'a> Model<'a> {
             return front::model(known);
         }
         let told = select(known);
+        let success = Success::of(known.axes, &told);
+        let told: Vec<Told<'_>> = informative(&told, success.as_ref()).collect();
         let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
         let chosen = spread(points.len());
         let outputs = vec![Output::new(known, &points, &chosen, &told, None)];
         Model {
             points,
             outputs,
+            success,
             region: Region::of(known),
         }
     }
@@ -112,19 +125,57 @@ pub(super) fn suggest(
     let ahead = known.ahead.iter().rev().map(|point| &**point);
     let running = ahead.chain(known.history.pending());
     let running: Vec<&[f64]> = running.take(RUNNING_MAX).collect();
+    if model.points.is_empty() {
+        return None;
+    }
     let tried = [&model.points[..], &running].concat();
+    let chances = match &model.outputs[..] {
+        [_] => chances(known.seed, number, running.len()),
+        _ => Vec::new(),
+    };
     let posteriors = model.outputs.iter();
     let posteriors = posteriors
-        .map(|output| Posterior::new(known.axes, &model.points, output, running.iter().copied()));
+        .map(|output| Posterior::new(known.axes, &model.points, output, &running, &chances));
     let posteriors: Vec<Posterior<'_>> = posteriors.collect::<Option<_>>()?;
+    let success = model.success.as_ref();
     if let [posterior] = &posteriors[..] {
         let place = Place {
             starts: &model.points[..acquire::CLIMBS.min(model.points.len())],
             region: model.region.as_ref(),
         };
-        return acquire::search(known, place, posterior, number, is_new);
+        let expects = Improvement { posterior, success };
+        return acquire::search(known, place, &expects, number, is_new);
     }
-    front::suggest(known, &posteriors, &tried, number, is_new)
+    front::suggest(known, &posteriors, success, &tried, number, is_new)
+}
+
+/// [`OUTCOMES`] times as many standard normals as trials run: Sobol points, so that each trial's are spread evenly.
+fn chances(seed: u64, number: u32, running: usize) -> Vec<Vec<f64>> {
+    let mut stream = stream(b"bonfire:gp:besid", seed, u64::from(number));
+    let keys: Vec<u64> = (0..running).map(|_| stream.next_u64()).collect();
+    let normal = |(dimension, key): (usize, &u64), sample| {
+        let place = sobol::scrambled(dimension, sample, *key);
+        // Never 0 or 1.
+        quantile(((place >> 12) as f64 + 0.5) / (1u64 << 52) as f64)
+    };
+    let sample = |sample| {
+        keys.iter()
+            .enumerate()
+            .map(|at| normal(at, sample))
+            .collect()
+    };
+    (0..OUTCOMES).map(sample).collect()
+}
+
+/// The trials that say something of losses: failed ones where it is the place that fails, which is as bad as the worst there is.
+fn informative<'t, 'a>(
+    told: &'t [Told<'a>],
+    success: Option<&'t Success<'a>>,
+) -> impl Iterator<Item = Told<'a>> + use<'t, 'a> {
+    let says = move |told: &&Told<'a>| {
+        !told.has_failed() || success.is_some_and(|success| success.is_unlikely(told.point))
+    };
+    told.iter().filter(says).copied()
 }
 
 /// A loss for each trial but the failed ones. One that breaks a requirement is as bad as the worst that does not, and worse

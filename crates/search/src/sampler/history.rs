@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::auto::Compared;
 use super::levels::Levels;
 use crate::goal::rank_of_violation;
 use crate::{Ending, Goal};
@@ -198,6 +199,19 @@ impl History {
         self.levels.compared(trial.point.len())
     }
 
+    /// After how much training trials compare.
+    pub(super) fn how_compared(&self) -> Compared {
+        if self.levels.is_empty() {
+            return Compared::Anyhow;
+        }
+        match self.level() {
+            Some(level) if self.levels.is_last(level) => {
+                Compared::Trained(self.levels.count(level))
+            }
+            _ => Compared::Early,
+        }
+    }
+
     /// How many trials [`History::best`] gives.
     pub(super) fn compared(&self) -> usize {
         match self.level() {
@@ -282,6 +296,12 @@ impl History {
             loss: value.map(|(_, value)| goal.loss(value)),
             violation: trial.broken.filter(|_| class == Class::Broken),
         })
+    }
+}
+
+impl Told<'_> {
+    pub(super) fn has_failed(&self) -> bool {
+        self.loss.is_none() && self.violation.is_none()
     }
 }
 

@@ -64,6 +64,15 @@ impl Levels {
         (!self.levels.is_empty()).then_some(highest.unwrap_or(0))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.levels.is_empty()
+    }
+
+    /// Whether no rung is above that level.
+    pub(super) fn is_last(&self, level: usize) -> bool {
+        level + 1 == self.levels.len()
+    }
+
     pub(super) fn count(&self, level: usize) -> usize {
         self.levels[level].ranked.len()
     }

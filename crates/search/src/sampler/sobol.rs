@@ -30,8 +30,14 @@ pub(super) fn around(
 ) -> Assignment {
     let mut keys = stream(b"bonfire:sobol:01", seed, round);
     space.place_around(given, |dimension| {
-        scramble(coordinate(dimension, number), keys.next_u64())
+        scrambled(dimension, number, keys.next_u64())
     })
+}
+
+/// One coordinate of the scrambling with that key, as a multiple of 2^-64. `dimension` is below
+/// [`super::SOBOL_DIMENSIONS_MAX`].
+pub(super) fn scrambled(dimension: usize, number: u32, key: u64) -> u64 {
+    scramble(coordinate(dimension, number), key)
 }
 
 /// The unscrambled coordinate, as a multiple of 2^-32.

@@ -49,6 +49,18 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// What its executor says where it failed.
+    pub fn ended(&self, failure: Failure) -> ExecutorEvent {
+        ExecutorEvent::Ended {
+            trial: self.trial,
+            attempt: self.attempt,
+            end: AttemptEnd::Failed {
+                failure,
+                detail: String::new(),
+            },
+        }
+    }
+
     /// When it reaches the unit that is told next.
     pub fn next_ms(&self) -> u64 {
         self.reached_ms(self.next)
@@ -193,9 +205,7 @@ impl Trainer {
                 continue;
             };
             if !value.is_finite() {
-                let failure = Failure::NonFinite { step: unit };
-                let detail = String::new();
-                events.push(end(AttemptEnd::Failed { failure, detail }));
+                events.push(run.ended(Failure::NonFinite { step: unit }));
                 return (events, false);
             }
             last = Some(value);
@@ -236,10 +246,13 @@ impl Trainer {
     }
 }
 
-/// Workers answer for external trials, and a trial without a length of its own is as long as the longest curve; one unit where
+/// Workers answer for external trials, of which a time limit ends none. A trial without a length of its own is as long as the longest curve; one unit where
 /// nobody looks before its end.
 fn trained_by_the_fleet(spec: &Spec, curve_units: usize) -> Spec {
     let mut spec = spec.clone();
+    if spec.is_external() {
+        spec.limits.time = None;
+    }
     let has_no_length = spec.is_external() && spec.train.epochs == u32::MAX;
     spec.trials = Trials::Fleet;
     if has_no_length {

@@ -10,6 +10,7 @@ use rand_chacha::rand_core::RngCore;
 
 use super::posterior::Posterior;
 use super::region::Region;
+use super::success::Success;
 use super::uphill::Steps;
 use crate::Assignment;
 use crate::sampler::Known;
@@ -61,13 +62,29 @@ impl<F: Fn(&[f64]) -> f64> Expects for F {
     }
 }
 
-impl Expects for Posterior<'_> {
+/// Of one: the improvement, by the chance that the trial does not fail.
+pub(super) struct Improvement<'p> {
+    pub(super) posterior: &'p Posterior<'p>,
+    pub(super) success: Option<&'p Success<'p>>,
+}
+
+impl Expects for Improvement<'_> {
     fn score(&self, point: &[f64]) -> f64 {
-        self.log_expected_improvement(point)
+        let log = self.posterior.log_expected_improvement(point);
+        self.success
+            .map_or(log, |success| log + success.log_chance(point))
     }
 
     fn slope(&self, point: &[f64]) -> Option<(f64, Vec<f64>)> {
-        Some(self.improvement_and_slope(point))
+        let (mut log, mut slopes) = self.posterior.improvement_and_slope(point);
+        if let Some(success) = self.success {
+            let (log_chance, by_chance) = success.chance_and_slope(point);
+            log += log_chance;
+            for (slope, by_chance) in slopes.iter_mut().zip(by_chance) {
+                *slope += by_chance;
+            }
+        }
+        Some((log, slopes))
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the process expects of one point, in the objective's own unit, and the trials that it takes to be most like it.
 
 use super::posterior::Posterior;
-use super::{Model, quantile, select};
+use super::{Model, informative, quantile, select};
 use crate::sampler::Known;
+use crate::sampler::history::Told;
 use crate::{Expected, Neighbour};
 
 /// Values that stand for the distribution at a point.
@@ -19,10 +20,11 @@ pub(in crate::sampler) fn explain(
     point: &[f64],
 ) -> Option<(Expected, Vec<Neighbour>)> {
     let output = model.outputs.first()?;
-    let posterior = Posterior::new(known.axes, &model.points, output, std::iter::empty())?;
+    let posterior = Posterior::new(known.axes, &model.points, output, &[], &[])?;
     let (mean, variance) = posterior.predict(point);
     let deviation = libm::sqrt(variance);
     let told = select(known);
+    let told: Vec<Told<'_>> = informative(&told, model.success.as_ref()).collect();
     let losses = told.iter().map(|told| told.loss);
     let scale = Scale::new(output.values.iter().copied().zip(losses));
     let best = scale.best().filter(|_| scale.differs())?;
@@ -30,6 +32,8 @@ pub(in crate::sampler) fn explain(
     let share = |i: u32| (f64::from(i) + 0.5) / f64::from(QUANTILES);
     let losses = (0..QUANTILES).map(|i| scale.loss(mean + deviation * quantile(share(i))));
     let gains: Vec<f64> = losses.map(|loss| (best - loss).max(0.0)).collect();
+    let success = model.success.as_ref();
+    let chance = success.map_or(1.0, |success| libm::exp(success.log_chance(point)));
     let better = gains.iter().filter(|gain| **gain > 0.0).count();
     // Turning the sign of a loss gives the value, and of a value the loss.
     let value = |at: f64| known.goal.loss(scale.loss(at));
@@ -38,8 +42,8 @@ pub(in crate::sampler) fn explain(
         value: value(mean),
         low: ends[0].min(ends[1]),
         high: ends[0].max(ends[1]),
-        chance: better as f64 / f64::from(QUANTILES),
-        improvement: gains.iter().sum::<f64>() / f64::from(QUANTILES),
+        chance: chance * better as f64 / f64::from(QUANTILES),
+        improvement: chance * gains.iter().sum::<f64>() / f64::from(QUANTILES),
     };
 
     let mut alike: Vec<Neighbour> = told

@@ -12,7 +12,8 @@ use rand_chacha::rand_core::RngCore;
 use super::acquire::Place;
 use super::boxes::{Boxes, Normal};
 use super::posterior::Posterior;
-use super::{Model, Output, acquire, spread};
+use super::success::Success;
+use super::{Model, Output, acquire, informative, spread};
 use crate::Assignment;
 use crate::front::Sweep;
 use crate::sampler::Known;
@@ -35,6 +36,8 @@ const MARGIN: f64 = 0.1;
 pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
     let several = known.several;
     let told = select(known, TOLD_MAX[several.objectives()]);
+    let success = Success::of(known.axes, &told);
+    let told: Vec<Told<'_>> = informative(&told, success.as_ref()).collect();
     let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
     let chosen = spread(points.len());
     let fair = worst_on_front(known);
@@ -54,6 +57,7 @@ pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
     Model {
         points,
         outputs,
+        success,
         region: None,
     }
 }
@@ -94,6 +98,7 @@ fn select<'a>(known: &Known<'a>, count: usize) -> Vec<Told<'a>> {
 pub(super) fn suggest(
     known: &Known<'_>,
     posteriors: &[Posterior<'_>],
+    success: Option<&Success<'_>>,
     tried: &[&[f64]],
     number: u32,
     is_new: impl Fn(&Assignment, &[f64]) -> bool,
@@ -120,7 +125,8 @@ pub(super) fn suggest(
         for (place, posterior) in normals.iter_mut().zip(posteriors) {
             *place = normal(posterior);
         }
-        boxes.log_expected_improvement(&normals[..objectives])
+        let log = boxes.log_expected_improvement(&normals[..objectives]);
+        success.map_or(log, |success| log + success.log_chance(point))
     };
     // Climbs begin anywhere on the front.
     let mut stream = stream(b"bonfire:gp:front", known.seed, u64::from(number));

@@ -39,6 +39,11 @@ impl Lower {
         Some(Lower { rows })
     }
 
+    /// Entry i of L times a vector.
+    pub(super) fn row_times(&self, i: usize, x: &[f64]) -> f64 {
+        dot(&self.rows[i], &x[..=i])
+    }
+
     /// Solves L x = b in place, for as many rows as `b` has.
     pub(super) fn solve(&self, b: &mut [f64]) {
         for (i, row) in self.rows.iter().enumerate().take(b.len()) {

@@ -42,6 +42,19 @@ pub(super) fn improvement_slopes(z: f64) -> (f64, f64) {
     (-below, density)
 }
 
+/// ln Phi(z): the logarithm of the probability that a standard normal is below z, for any z.
+pub(super) fn log_below(z: f64) -> f64 {
+    if z > -1.0 {
+        return libm::log(0.5 * libm::erfc(-z / SQRT_2));
+    }
+    -0.5 * z * z + libm::log(0.5 * scaled_erfc(-z / SQRT_2))
+}
+
+/// The derivative of [`log_below`].
+pub(super) fn log_below_slope(z: f64) -> f64 {
+    libm::exp(-0.5 * z * z - LN_SQRT_TAU - log_below(z))
+}
+
 /// exp(x^2) erfc(x) for x > 0.
 fn scaled_erfc(x: f64) -> f64 {
     if x < 2.0 {
@@ -129,6 +142,33 @@ mod tests {
             let found = log_improvement(z);
             let error = (found - expected).abs() / expected.abs().max(1.0);
             assert!(error < 1e-12, "{z}: {found:?} {expected:?}");
+        }
+    }
+
+    /// Computed with mpmath to 50 digits.
+    const BELOW: [(f64, f64); 8] = [
+        (3.0, -0.001_350_809_964_748_193_8),
+        (0.5, -0.368_946_415_288_656_4),
+        (0.0, -std::f64::consts::LN_2),
+        (-0.99, -1.825_810_317_842_812_4),
+        (-1.01, -1.856_313_062_343_178_4),
+        (-5.0, -15.064_998_393_988_726),
+        (-30.0, -454.321_243_956_343_2),
+        (-1000.0, -500007.826_694_812_18),
+    ];
+
+    #[test]
+    fn probabilities_in_high_precision() {
+        for (z, expected) in BELOW {
+            let found = log_below(z);
+            let error = (found - expected).abs() / expected.abs().max(1e-3);
+            assert!(error < 1e-12, "{z}: {found:?} {expected:?}");
+            let numeric = (log_below(z + 1e-4) - log_below(z - 1e-4)) / 2e-4;
+            let slope = log_below_slope(z);
+            assert!(
+                (slope - numeric).abs() < 1e-6 * slope.max(1.0),
+                "{z}: {slope} {numeric}"
+            );
         }
     }
 

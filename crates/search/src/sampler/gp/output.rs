@@ -86,7 +86,8 @@ fn stretch_the_good(values: &mut [f64]) {
     }
 }
 
-fn standardise(values: &mut [f64]) {
+/// To mean 0 and variance 1. Gives the mean and the deviation of before.
+pub(super) fn standardise(values: &mut [f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count;
@@ -98,6 +99,7 @@ fn standardise(values: &mut [f64]) {
     for value in values.iter_mut() {
         *value = (*value - mean) / deviation;
     }
+    (mean, deviation)
 }
 
 #[cfg(test)]
