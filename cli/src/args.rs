@@ -303,6 +303,11 @@ mod tests {
             false,
         );
         check("bonfire trial tell a/1 --attempt 1 --value one", false);
+        check("bonfire trial tell a/1 --attempt 1 --failed --at 3", false);
+        check(
+            "bonfire trial tell a/1 --attempt 1 --failed --metric m=3",
+            false,
+        );
         check("bonfire sweep importance last --pairs -o json", true);
         check("bonfire sweep importance", false);
         check("bonfire schema nothing", false);

@@ -7,7 +7,7 @@ use bonfire_domain::view::{AskDocument, TellDocument};
 use bonfire_proto::wire;
 
 use crate::args::{Ask, Global, Tell};
-use crate::connect::{Link, Need};
+use crate::connect::{self, Link, Need};
 use crate::documents;
 use crate::output::errors::{Exit, Failure, Outcome};
 use crate::output::{Output, json, table, text};
@@ -50,8 +50,9 @@ pub async fn ask(global: &Global, args: &Ask) -> Outcome {
                 ("parameters", text::parameters(&parameters)),
                 ("deadline", deadline.unwrap_or_else(|| "-".to_owned())),
             ]));
+            let flags = connect::flags(global);
             output.note(&format!(
-                "say what it came to: bonfire trial tell {trial} --attempt {attempt} --value V"
+                "say what it came to: bonfire{flags} trial tell {trial} --attempt {attempt} --value V"
             ));
         }
         AskDocument::Nothing { state, reason, .. } => {

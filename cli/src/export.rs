@@ -96,7 +96,8 @@ fn last_values(points: &[MetricPoint]) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Columns: what a trial is, its parameters by name, its final metrics by key.
+/// Columns: what a trial is, its parameters by name, its final metrics by key; as `parameters.NAME` and `metrics.KEY` where another
+/// column has that name.
 fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)> {
     let trials = &document.trials;
     let column = |name: &str, cell: &dyn Fn(&TrialRow) -> Cell| {
@@ -139,13 +140,16 @@ fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)
             t.pareto.map_or(Cell::Null, Cell::Bool)
         }));
     }
+    let metrics: BTreeSet<&String> = finals.iter().flat_map(BTreeMap::keys).collect();
     let parameters: BTreeSet<&String> = trials.iter().flat_map(|t| t.parameters.keys()).collect();
     for name in parameters {
-        columns.push(column(name, &|t| {
+        let is_taken =
+            |title: &str| metrics.contains(&title.to_owned()) || is_column(&columns, title);
+        let title = qualified("parameters", name, is_taken);
+        columns.push(column(&title, &|t| {
             t.parameters.get(name).map_or(Cell::Null, cell)
         }));
     }
-    let metrics: BTreeSet<&String> = finals.iter().flat_map(BTreeMap::keys).collect();
     // What askers told beside values; of trials of the fleet it is among their metrics.
     let told: BTreeSet<&String> = trials.iter().flat_map(|t| t.metrics.keys()).collect();
     for name in told.difference(&metrics) {
@@ -156,9 +160,23 @@ fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)
         let cells = finals
             .iter()
             .map(|f| f.get(key).map_or(Cell::Null, |v| Cell::Real(*v)));
-        columns.push((key.clone(), cells.collect()));
+        let title = qualified("metrics", key, |title| is_column(&columns, title));
+        columns.push((title, cells.collect()));
     }
     columns
+}
+
+fn is_column(columns: &[(String, Vec<Cell>)], name: &str) -> bool {
+    columns.iter().any(|(known, _)| known == name)
+}
+
+/// A name of what external trials have, which is free, may be another column's.
+fn qualified(kind: &str, name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut title = name.to_owned();
+    while is_taken(&title) {
+        title = format!("{kind}.{title}");
+    }
+    title
 }
 
 fn cell(value: &serde_json::Value) -> Cell {
@@ -229,6 +247,41 @@ mod tests {
         assert_eq!(of("x"), [Cell::Int(1), Cell::Int(2)]);
         assert_eq!(of("m"), [Cell::Real(0.5), Cell::Null]);
         assert_eq!(of("epochs"), [Cell::Int(3), Cell::Int(3)]);
+    }
+
+    /// External trials have parameters and metrics of any name.
+    #[test]
+    fn no_two_columns_have_one_name() {
+        let trial = json!({
+            "trial": "s/0", "number": 0, "state": "completed", "attempts": 1, "value": 0.5, "epochs": 3,
+            "parameters": {"value": 7, "loss": 8, "parameters.loss": 9, "x": 1}, "worker": null, "reason": null
+        });
+        let document: SweepDocument = serde_json::from_value(json!({
+            "sweep": "s", "state": "completed", "reason": null, "objective": {"metric": "loss", "goal": "minimize"},
+            "best": null, "started": "", "seconds": 1.0, "spec_digest": "", "trials": [trial]
+        }))
+        .unwrap();
+        let finals = vec![BTreeMap::from([
+            ("loss".into(), 0.5),
+            ("epochs".into(), 2.0),
+        ])];
+        let found: BTreeMap<String, Cell> = columns(&document, &finals)
+            .into_iter()
+            .map(|(name, cells)| (name, cells[0].clone()))
+            .collect();
+        for (name, expected) in [
+            ("value", Cell::Real(0.5)),
+            ("parameters.value", Cell::Int(7)),
+            ("loss", Cell::Real(0.5)),
+            ("parameters.loss", Cell::Int(8)),
+            ("parameters.parameters.loss", Cell::Int(9)),
+            ("x", Cell::Int(1)),
+            ("epochs", Cell::Int(3)),
+            ("metrics.epochs", Cell::Real(2.0)),
+        ] {
+            assert_eq!(found.get(name), Some(&expected), "{name}: {found:?}");
+        }
+        assert_eq!(found.len(), columns(&document, &finals).len());
     }
 
     #[test]

@@ -35,6 +35,11 @@ pub fn sim(global: &Global, args: &Sim) -> Outcome {
 
 fn simulate(output: Output, args: &Sim) -> Result<SimDocument, Failure> {
     let spec = SpecFile::read(&args.spec)?.spec;
+    let from = spec.search.as_ref().map(|search| &search.from);
+    if from.is_some_and(|from| !from.is_empty()) {
+        let text = "search.from: a simulation has no other sweeps to learn from";
+        return Err(Failure::wrong(text).next("leave search.from out"));
+    }
     let columns = read_columns(args)?;
     let names = Columns {
         metric: args.metric.clone(),

@@ -114,10 +114,11 @@ pub struct Tell {
     #[arg(required_unless_present = "failed", conflicts_with = "failed")]
     pub value: Option<f64>,
     /// The value is intermediate, after so many units of your own
-    #[arg(long, value_name = "N", requires = "value")]
+    #[arg(long, value_name = "N", requires = "value", conflicts_with = "failed")]
     pub at: Option<u64>,
-    /// A metric that search.require names; as often as there are metrics
-    #[arg(long = "metric", value_name = "NAME=NUMBER", requires = "value", value_parser = metric)]
+    /// A metric that search.require or search.objectives names; as often as there are metrics
+    #[arg(long = "metric", value_name = "NAME=NUMBER", value_parser = metric)]
+    #[arg(requires = "value", conflicts_with = "failed")]
     pub metrics: Vec<(String, f64)>,
     /// It came to nothing
     #[arg(long)]

@@ -28,15 +28,17 @@ struct AskBody {
     request: Option<u64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TellBody {
     attempt: u32,
     value: Option<f64>,
     at: Option<u64>,
+    #[serde(default)]
     failed: bool,
     reason: Option<String>,
-    /// Those that the search requires something of.
+    /// Those that the search requires something of, or has as further objectives.
+    #[serde(default)]
     metrics: BTreeMap<String, f64>,
 }
 
@@ -123,7 +125,10 @@ fn wrong(error: impl std::fmt::Display) -> CommandError {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandError> {
-    serde_json::from_slice(body).map_err(|e| wrong(format!("the body cannot be read: {e}")))
+    // A list would be read by the order of the keys.
+    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
+    let read = object.and_then(|object| serde_json::from_value(object.into()));
+    read.map_err(|e| wrong(format!("the body cannot be read: {e}")))
 }
 
 fn code(error: &CommandError) -> StatusCode {
@@ -169,7 +174,7 @@ mod tests {
 
     #[track_caller]
     fn check(body: &str, expected: Result<Told, &str>) {
-        let told = serde_json::from_str::<TellBody>(body).unwrap().told();
+        let told = read::<TellBody>(body.as_bytes()).unwrap().told();
         assert_eq!(told, expected.map_err(str::to_owned), "{body}");
     }
 
@@ -180,23 +185,25 @@ mod tests {
         check(r#"{"attempt":1,"value":-0.5,"at":3}"#, Ok(intermediate));
         let reason = "x".to_owned();
         check(
-            r#"{"failed":true,"reason":"x"}"#,
+            r#"{"attempt":1,"failed":true,"reason":"x"}"#,
             Ok(Told::Failed { reason }),
         );
         let nothing = "give value, with at for an intermediate one, or failed: true";
         check(r#"{"attempt":1}"#, Err(nothing));
-        check(r#"{"at":1}"#, Err(nothing));
+        check(r#"{"attempt":1,"at":1}"#, Err(nothing));
         let both = "failed goes without value and at";
-        check(r#"{"failed":true,"value":1}"#, Err(both));
+        check(r#"{"attempt":1,"failed":true,"value":1}"#, Err(both));
         check(
-            r#"{"value":1,"reason":"x"}"#,
+            r#"{"attempt":1,"value":1,"reason":"x"}"#,
             Err("reason goes with failed: true"),
         );
         for junk in [
-            r#"{"valu":1}"#,
-            r#"{"value":"1"}"#,
-            r#"{"value":NaN}"#,
-            r#"{"value":1,"metrics":{"ms":"fast"}}"#,
+            r#"{"attempt":1,"valu":1}"#,
+            r#"{"attempt":1,"value":"1"}"#,
+            r#"{"attempt":1,"value":NaN}"#,
+            r#"{"attempt":1,"value":1,"metrics":{"ms":"fast"}}"#,
+            r#"{"value":1}"#,
+            "[1, 2.0]",
             "[]x",
             "{",
         ] {

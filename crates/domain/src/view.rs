@@ -454,9 +454,12 @@ pub fn told(cluster: &Cluster, id: TrialId) -> Vec<serde_json::Value> {
     let ended = trial.history.last().and_then(|r| r.ended.as_ref());
     let ended = ended.filter(|_| trial.state == TrialState::Completed);
     let last = trial.observations.len().saturating_sub(1);
+    let told_at = sweep.told_at.get(&id.number);
+    let told_at = told_at.map_or(&[][..], |told_at| &told_at[..]);
     let points = trial.observations.iter().enumerate().map(|(at, seen)| {
-        let told_at = sweep.told_at.get(&(id.number, seen.step)).copied();
-        let time = told_at.or(ended.filter(|_| at == last).map(|(at, _)| *at));
+        let told_at = told_at.iter().find(|(unit, _)| *unit == seen.step);
+        let ended = ended.filter(|_| at == last);
+        let time = told_at.map(|(_, at)| *at).or(ended.map(|(at, _)| *at));
         json!({
             "key": sweep.spec.objective.metric, "step": seen.step, "epoch": seen.epoch, "value": seen.value, "time": time.map(time_text),
         })

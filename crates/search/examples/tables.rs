@@ -138,7 +138,7 @@ fn main() {
     };
     let first = next(first) as u64;
     let instances = first..first + next(3) as u64;
-    let workers = next(1);
+    let workers = next(1).max(1);
     let of = |families| families::tasks(families, instances.clone());
     let tasks = match &*group {
         "smooth" => smooth::tasks(),

@@ -39,14 +39,14 @@ pub enum Maker {
 /// What is expected of a point, in the objective's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Expected {
-    /// The median.
+    /// The median, if the trial does not fail.
     pub value: f64,
-    /// Between these it is with a probability of 90 %.
+    /// Between these it is then with a probability of 90 %.
     pub low: f64,
     pub high: f64,
-    /// The probability that it is better than the best value so far, from 0 to 1.
+    /// The probability that it does not fail and is better than the best value so far, from 0 to 1.
     pub chance: f64,
-    /// By how much it is better in the mean, where what is no better counts as 0: Jones, Schonlau and Welch 1998.
+    /// By how much it is better in the mean, where what fails or is no better counts as 0: Jones, Schonlau and Welch 1998.
     pub improvement: f64,
 }
 

@@ -43,7 +43,6 @@ use crate::{
     Space, Suggestion,
 };
 use allowed::Allowed;
-use auto::Compared;
 use axes::Axes;
 use cma::Evolution;
 use history::History;
@@ -170,7 +169,15 @@ impl Sampler {
         }
         let history = History::with_rungs(&scheduler.rungs());
         if !matches!(scheduler.kind(), SchedulerKind::Bohb { .. }) {
-            return Ok(Sampler { history, ..self });
+            let evolution = match self.kind {
+                SamplerKind::Auto if history.has_rungs() => Evolution::default(),
+                _ => self.evolution,
+            };
+            return Ok(Sampler {
+                history,
+                evolution,
+                ..self
+            });
         }
         match self.kind {
             SamplerKind::Auto | SamplerKind::Tpe => Ok(Sampler {
@@ -342,7 +349,7 @@ impl Sampler {
         match self.kind {
             SamplerKind::Cmaes => true,
             SamplerKind::Auto => {
-                let has_rungs = self.history.how_compared() != Compared::Anyhow;
+                let has_rungs = self.history.has_rungs();
                 self.several.is_empty() && self.axes.are_continuous() && !has_rungs
             }
             _ => false,

@@ -3,7 +3,7 @@
 //! Unlike the [world](crate::run) that hunts for mistakes, this one is quiet: messages and the log take no time, nothing is
 //! lost or doubled, and the clock jumps from one event to the next, so that a sweep of thousands of trials takes seconds. What
 //! takes virtual time is training, [`START_MS`] before each attempt, and workers that fail and come back. Not simulated:
-//! bounds of an attempt other than `limits.time`, and whatever trains with more than one member.
+//! bounds of an attempt other than `limits.time`, other askers of an external trial, and whatever trains with more than one member.
 
 mod document;
 mod trainer;
@@ -376,13 +376,19 @@ impl TableFleet {
                     SessionAction::Send(new) => facts.extend(new),
                     SessionAction::Begin { order, .. } => {
                         self.next_life += 1;
-                        let (life, fails_ms) = (self.next_life, self.workers[at].fails_ms);
+                        let life = self.next_life;
                         let began_ms = now.0 + START_MS;
-                        match self.trainer.begin(&order, life, began_ms, fails_ms) {
+                        let limit = self.trainer.spec().limits.time;
+                        let bounds = [
+                            self.workers[at].fails_ms,
+                            limit.map(|limit| now.0 + limit.0),
+                        ];
+                        let ends_ms = bounds.into_iter().flatten().min();
+                        match self.trainer.begin(&order, life, began_ms, ends_ms) {
                             Ok(run) => {
                                 self.queue.at(run.next_ms(), Event::Reach { at, life });
                                 self.workers[at].run = Some(run);
-                                if let Some(limit) = self.trainer.spec().limits.time {
+                                if let Some(limit) = limit {
                                     self.queue.after(limit.0, Event::Overrun { at, life });
                                 }
                             }
@@ -417,7 +423,7 @@ impl TableFleet {
         let Some(run) = worker.run.as_mut().filter(|run| run.life == life) else {
             return;
         };
-        let (events, goes_on) = self.trainer.reach(run, wall, worker.fails_ms);
+        let (events, goes_on) = self.trainer.reach(run, wall);
         if goes_on {
             self.queue.at(run.next_ms(), Event::Reach { at, life });
         } else {

@@ -46,11 +46,16 @@ fn ends(document: &SimDocument) -> Vec<(&str, u32)> {
     trials.map(|t| (t.state.as_str(), t.attempts)).collect()
 }
 
+/// Of two epochs, with checkpoints at these.
+fn fleet_trial(every: &str) -> SimDocument {
+    let top = "kind: sweep\nversion: 1\nname: t\ndata: { dataset: ./a.csv, label: y }\ntask: classification\nmodel: { kind: linear }\n\
+               optimizer: { kind: sgd, lr: 0.1 }\ntrain: { epochs: 2 }\nlimits: { time: 250s }\nretry: { attempts: 2 }\n";
+    simulate(&format!("{top}checkpoint: {{ every: {every} }}\n{SEARCH}"))
+}
+
 #[test]
 fn what_takes_longer_is_tried_again_and_fails() {
-    let fleet = "kind: sweep\nversion: 1\nname: t\ndata: { dataset: ./a.csv, label: y }\ntask: classification\nmodel: { kind: linear }\n\
-                 optimizer: { kind: sgd, lr: 0.1 }\ntrain: { epochs: 2 }\nlimits: { time: 250s }\nretry: { attempts: 2 }\n";
-    let document = simulate(&format!("{fleet}{SEARCH}"));
+    let document = fleet_trial("never");
     let expected = [
         ("completed", 1),
         ("completed", 1),
@@ -65,7 +70,22 @@ fn what_takes_longer_is_tried_again_and_fails() {
     assert!((700.0..701.0).contains(&seconds), "{seconds}");
 }
 
-/// The bound of an asker ends nothing: another one may get the trial.
+#[test]
+fn what_takes_longer_goes_on_from_its_checkpoint() {
+    let document = fleet_trial("1 epoch");
+    let expected = [
+        ("completed", 1),
+        ("completed", 1),
+        ("completed", 2),
+        ("completed", 2),
+    ];
+    assert_eq!(ends(&document), expected);
+    // The last one begins after two hundred seconds, is ended fifty after its first epoch, and trains the second in two hundred.
+    let seconds = document.virtual_seconds;
+    assert!((650.0..651.0).contains(&seconds), "{seconds}");
+}
+
+/// Their bound is their asker's: nobody else asks here.
 #[test]
 fn external_trials_take_as_long_as_they_take() {
     let external = "kind: sweep\nversion: 1\nname: t\ntrials: external\nlimits: { time: 250s }\n";

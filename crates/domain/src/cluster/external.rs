@@ -3,6 +3,8 @@
 //! A trial that is not told in time stays with its asker until the next one asks: what is told late still counts while nobody
 //! else has the trial.
 
+use std::sync::Arc;
+
 use bonfire_search::{Event, Verdict};
 
 use super::outcome::{Measured, Metrics};
@@ -208,6 +210,10 @@ impl Cluster {
             }
             // Its asker could not know. A value that comes after the decision is not part of what was decided.
             (Told::Intermediate { .. }, _) if stopped => Ok(vec![answer(false, false, false)]),
+            // The sweep ended, or somebody ended the trial, before its asker was done.
+            (Told::Value { .. } | Told::Failed { .. }, TrialState::Cancelled) => {
+                Ok(vec![answer(false, false, false)])
+            }
             (_, state) => Err(not_from(state.name(), "take what was told")),
         }
     }
@@ -226,7 +232,8 @@ impl Cluster {
             verdict,
             counts,
         } = sweep.take_told(index, id, (unit, value), metrics);
-        sweep.told_at.insert((id.number, unit), at);
+        let told_at = sweep.told_at.entry(id.number).or_default();
+        Arc::make_mut(told_at).push((unit, at));
         // One that a user resumed from a rung goes on to the end.
         let (until, budget) = (sweep.live_mut(id.number)?.until, sweep.spec.budget());
         let rests = until < budget && unit >= until;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::outcome::OldMeasured;
 use super::{Cluster, Measured, Source, Sweep};
@@ -25,14 +26,13 @@ const NONE: [u8; 3] = [0; 3];
 /// How it writes an empty list.
 const NOTHING: [u8; 1] = [0];
 
-/// What a snapshot has of a sweep beside the state.
 /// What a snapshot has of a sweep beside the state; written as a tuple.
 type Beside = (
     SweepId,
     BTreeMap<u32, Measured>,
     Vec<Source>,
     BTreeSet<u32>,
-    BTreeMap<(u32, u64), WallMs>,
+    BTreeMap<u32, Arc<Vec<(u64, WallMs)>>>,
 );
 /// The same in formats 4 and 5.
 type Untimed = (SweepId, BTreeMap<u32, Measured>, Vec<Source>, BTreeSet<u32>);

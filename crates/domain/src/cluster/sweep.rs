@@ -103,9 +103,9 @@ pub struct Sweep {
     /// Trials that trained ahead of their turn, which has not come; likewise.
     #[serde(skip)]
     pub(crate) early: BTreeSet<u32>,
-    /// When intermediate values of external trials were told, by trial and unit; likewise.
+    /// The units of external trials' intermediate values, and when those were told; likewise. Copies of the state share them.
     #[serde(skip)]
-    pub(crate) told_at: BTreeMap<(u32, u64), WallMs>,
+    pub(crate) told_at: BTreeMap<u32, Arc<Vec<(u64, WallMs)>>>,
 }
 
 impl Sweep {

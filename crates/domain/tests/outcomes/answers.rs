@@ -105,8 +105,8 @@ fn old_snapshots_have_no_times() {
     told.tell((0, Some(1), 0.5, &[("ms", 1.0), ("mb", 1.0)]))
         .unwrap();
     let mut bytes = told.cluster.encode();
-    // One time: how many there are, the trial, the unit, the time. After it the newest dataset.
-    assert_eq!(bytes.split_off(bytes.len() - 5), [1, 0, 1, 1, 0]);
+    // One trial with times, number 0; one of them, of unit 1, at 1. After it the newest dataset.
+    assert_eq!(bytes.split_off(bytes.len() - 6), [1, 0, 1, 1, 1, 0]);
     bytes.push(0);
     bytes[..2].copy_from_slice(&5u16.to_le_bytes());
     let old = Cluster::decode(&bytes).unwrap();

@@ -212,7 +212,7 @@ fn real(name: &str, min: f64) -> Parameter {
     parameter(name.into(), Range::Real { min, max, log })
 }
 
-/// The median is that of 2,001 points drawn evenly, the top one in a thousand of those.
+/// The median is that of 20,001 points drawn evenly, the top one in a thousand of those; points that fail do not count.
 pub fn task(
     family: &'static str,
     space: Space,

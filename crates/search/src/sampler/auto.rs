@@ -5,10 +5,10 @@ use super::gp;
 /// Trials with a value before a model is asked. Fewer say too little about what is good; more cost what a model would
 /// have found.
 pub(super) const STARTUP: usize = 10;
-/// Up to so many trials with a value the Gaussian process makes every suggestion.
+/// Up to so many trials with a value the Gaussian process makes every suggestion, where there are no rungs.
 const ALONE: usize = 40;
-/// Up to so many it takes turns with TPE, which does not share its blind spots; beyond, its cost buys little. Where all is
-/// continuous, CMA-ES goes on from the best of them.
+/// Up to so many it takes turns with TPE, which does not share its blind spots; beyond, its cost buys little. Where all is continuous,
+/// CMA-ES goes on from the best of them. Under rungs those on the last one count.
 pub(super) const MIXED: usize = 400;
 /// Of more parameters, distances say little, and each costs.
 const DIMENSIONS_MAX: usize = 40;

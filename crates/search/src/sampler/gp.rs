@@ -42,6 +42,9 @@ use success::Success;
 /// The most trials with a result that are looked at: half of them the best, half the nearest to the best one of the [`NEWEST`] others.
 const TOLD_MAX: usize = 200;
 const NEWEST: usize = 2_000;
+/// The most trials that are bad below the rung on which others compare, and count as the worst there: the newest. Without them a place
+/// that is left after a rung is always new.
+const BELOW_MAX: usize = TOLD_MAX / 4;
 /// The most trials that covariances are fitted to: half of them the best, half spread over the others.
 const FIT_MAX: usize = 60;
 /// The most running trials that are looked at: the newest.
@@ -53,7 +56,8 @@ const OUTCOMES: u32 = 16;
 /// What the suggestions of a batch share.
 #[derive(Clone, Debug)]
 pub(super) struct Model<'a> {
-    /// Best first.
+    /// Best first, then failed ones; of the first objective alone.
+    told: Vec<Told<'a>>,
     points: Vec<&'a [f64]>,
     /// One an objective.
     outputs: Vec<Output>,
@@ -76,13 +80,18 @@ impl<'a> Model<'a> {
         if !known.several.is_empty() {
             return front::model(known);
         }
-        let told = select(known);
-        let success = Success::of(known.axes, &told);
-        let told: Vec<Told<'_>> = informative(&told, success.as_ref()).collect();
+        let success = Success::of(known);
+        let foretold = success.as_ref().map_or(&[][..], Success::foretold);
+        let below = known.history.bad_below(known.goal, NEWEST);
+        let below: Vec<Told<'a>> = below.take(BELOW_MAX).collect();
+        let mut told = select(known, TOLD_MAX - foretold.len() - below.len());
+        told.extend_from_slice(foretold);
+        told.extend(below);
         let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
         let chosen = spread(points.len());
         let outputs = vec![Output::new(known, &points, &chosen, &told, None)];
         Model {
+            told,
             points,
             outputs,
             success,
@@ -108,7 +117,7 @@ impl Output {
         };
         let fit_points: Vec<&[f64]> = chosen.iter().map(|i| points[*i]).collect();
         let fit_values: Vec<f64> = chosen.iter().map(|i| values[*i]).collect();
-        let hyper = fit::fit(known.axes, &fit_points, &fit_values);
+        let hyper = fit::fit(known.axes, &fit_points, &fit_values, fit::NOISE);
         Output { values, hyper }
     }
 }
@@ -167,17 +176,6 @@ fn chances(seed: u64, number: u32, running: usize) -> Vec<Vec<f64>> {
     (0..OUTCOMES).map(sample).collect()
 }
 
-/// The trials that say something of losses: failed ones where it is the place that fails, which is as bad as the worst there is.
-fn informative<'t, 'a>(
-    told: &'t [Told<'a>],
-    success: Option<&'t Success<'a>>,
-) -> impl Iterator<Item = Told<'a>> + use<'t, 'a> {
-    let says = move |told: &&Told<'a>| {
-        !told.has_failed() || success.is_some_and(|success| success.is_unlikely(told.point))
-    };
-    told.iter().filter(says).copied()
-}
-
 /// A loss for each trial but the failed ones. One that breaks a requirement is as bad as the worst that does not, and worse
 /// by its place among those that do, over the spread of the others.
 ///
@@ -202,17 +200,22 @@ fn with_penalties(told: &[Told<'_>]) -> Vec<Option<f64>> {
     told.iter().map(loss).collect()
 }
 
-/// The trials to look at, best first.
-fn select<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
-    if known.history.compared() <= TOLD_MAX {
-        return known.history.best(known.goal).collect();
+/// The trials to look at, best first: at most `count`, and none that failed.
+fn select<'a>(known: &Known<'a>, count: usize) -> Vec<Told<'a>> {
+    let best = || {
+        let best = known.history.best(known.goal);
+        best.take_while(|told| !told.has_failed())
+    };
+    if known.history.compared() <= count {
+        return best().collect();
     }
-    let mut chosen: Vec<Told<'a>> = known.history.best(known.goal).take(TOLD_MAX / 2).collect();
+    let mut chosen: Vec<Told<'a>> = best().take(count / 2).collect();
     let mut numbers: Vec<u32> = chosen.iter().map(|told| told.number).collect();
     numbers.sort_unstable();
-    let is_other = |told: &Told<'_>| numbers.binary_search(&told.number).is_err();
+    let is_other =
+        |told: &Told<'_>| !told.has_failed() && numbers.binary_search(&told.number).is_err();
     let newest = known.history.newest_compared(known.goal).filter(is_other);
-    let mut near = nearest(known, &chosen, newest.take(NEWEST));
+    let mut near = nearest(known, &chosen, newest.take(NEWEST), count - chosen.len());
     let loss = |told: &Told<'_>| told.loss.unwrap_or(f64::INFINITY);
     let violation = |told: &Told<'_>| match told.loss {
         Some(_) => -1.0,
@@ -227,19 +230,20 @@ fn select<'a>(known: &Known<'a>) -> Vec<Told<'a>> {
     chosen
 }
 
-/// Those nearest to the first of `chosen`, as many as there is room for.
+/// Those nearest to the first of `chosen`, at most `count`.
 fn nearest<'a>(
     known: &Known<'a>,
     chosen: &[Told<'a>],
     others: impl Iterator<Item = Told<'a>>,
+    count: usize,
 ) -> Vec<Told<'a>> {
     let Some(best) = chosen.first() else {
-        return others.take(TOLD_MAX).collect();
+        return others.take(count).collect();
     };
     let square = |told: &Told<'a>| kernel::square(known.axes, best.point, told.point);
     let mut others: Vec<(f64, Told<'a>)> = others.map(|told| (square(&told), told)).collect();
     others.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.number.cmp(&b.1.number)));
-    others.truncate(TOLD_MAX - chosen.len());
+    others.truncate(count);
     others.into_iter().map(|(_, told)| told).collect()
 }
 
@@ -286,7 +290,7 @@ mod tests {
         let trials = (0..2_300).map(|i| (share(i, 0.618_033_988), share(i, 0.754_877_666)));
         let trials: Vec<(f64, f64)> = trials.collect();
         let sampler = search(&trials);
-        let told = select(&sampler.known());
+        let told = select(&sampler.known(), TOLD_MAX);
         let found: Vec<u32> = told.iter().map(|told| told.number).collect();
 
         let mut order: Vec<usize> = (0..trials.len()).collect();
@@ -303,7 +307,7 @@ mod tests {
         assert_eq!(found, expected.collect::<Vec<_>>());
 
         let few = search(&trials[..TOLD_MAX]);
-        assert_eq!(select(&few.known()).len(), TOLD_MAX);
+        assert_eq!(select(&few.known(), TOLD_MAX).len(), TOLD_MAX);
     }
 
     #[test]

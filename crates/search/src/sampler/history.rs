@@ -10,6 +10,9 @@ use super::levels::Levels;
 use crate::goal::rank_of_violation;
 use crate::{Ending, Goal};
 
+/// The share of trials on a rung that are bad, whatever becomes of the others.
+const BAD_SHARE: f64 = 0.2;
+
 /// One trial as models see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Trial {
@@ -199,17 +202,19 @@ impl History {
         self.levels.compared(trial.point.len())
     }
 
+    /// Whether trials compare on rungs.
+    pub(super) fn has_rungs(&self) -> bool {
+        !self.levels.is_empty()
+    }
+
     /// After how much training trials compare.
     pub(super) fn how_compared(&self) -> Compared {
-        if self.levels.is_empty() {
+        if !self.has_rungs() {
             return Compared::Anyhow;
         }
-        match self.level() {
-            Some(level) if self.levels.is_last(level) => {
-                Compared::Trained(self.levels.count(level))
-            }
-            _ => Compared::Early,
-        }
+        let dimensions = self.trials.values().next().map_or(0, |t| t.point.len());
+        let trained = self.levels.trained(dimensions);
+        trained.map_or(Compared::Early, Compared::Trained)
     }
 
     /// How many trials [`History::best`] gives.
@@ -239,6 +244,32 @@ impl History {
     pub(super) fn newest(&self, goal: Goal) -> impl Iterator<Item = Told<'_>> {
         let numbers = self.trials.keys().rev();
         numbers.filter_map(move |number| self.tell(goal, *number))
+    }
+
+    /// Of the newest `count` trials those that are bad below the rung on which others compare, newest first, without a value: each
+    /// among the worst [`BAD_SHARE`] of those of them that got to the highest rung it got to.
+    pub(super) fn bad_below(&self, goal: Goal, count: usize) -> impl Iterator<Item = Told<'_>> {
+        let newest = self.trials.iter().rev().take(count);
+        let newest = newest.filter(|(_, trial)| trial.ending != Some(Ending::Failed));
+        let newest: Vec<(&u32, &Trial)> = newest.collect();
+        let bar = |level| {
+            let values = newest.iter().filter_map(|(_, t)| t.at_levels.get(level));
+            let mut losses: Vec<f64> = values.map(|value| goal.loss(*value)).collect();
+            losses.sort_by(f64::total_cmp);
+            let good = (1.0 - BAD_SHARE) * losses.len() as f64;
+            losses.get(good as usize).copied()
+        };
+        let bars: Vec<Option<f64>> = (0..self.level().unwrap_or(0)).map(bar).collect();
+        newest.into_iter().filter_map(move |(number, trial)| {
+            let top = trial.at_levels.len().checked_sub(1)?;
+            let bar = (*bars.get(top)?)?;
+            (goal.loss(trial.at_levels[top]) >= bar).then_some(Told {
+                number: *number,
+                point: &trial.point,
+                loss: None,
+                violation: None,
+            })
+        })
     }
 
     /// Those that break a requirement with every evaluation, the least violation first, then the failed ones.

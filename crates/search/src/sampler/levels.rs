@@ -26,6 +26,13 @@ struct Level {
     ranked: BTreeSet<(u64, u32)>,
 }
 
+impl Level {
+    /// Whether trials in that many dimensions compare on it.
+    fn is_full(&self, dimensions: usize) -> bool {
+        self.ranked.len() >= dimensions + 3
+    }
+}
+
 impl Levels {
     /// `targets` ascend.
     pub(super) fn new(targets: &[u64]) -> Levels {
@@ -58,8 +65,7 @@ impl Levels {
 
     /// Where trials are compared: the highest level with enough of them for that many dimensions, or the lowest.
     pub(super) fn compared(&self, dimensions: usize) -> Option<usize> {
-        let enough = dimensions + 3;
-        let full = |level: &Level| level.ranked.len() >= enough;
+        let full = |level: &Level| level.is_full(dimensions);
         let highest = self.levels.iter().rposition(full);
         (!self.levels.is_empty()).then_some(highest.unwrap_or(0))
     }
@@ -68,9 +74,10 @@ impl Levels {
         self.levels.is_empty()
     }
 
-    /// Whether no rung is above that level.
-    pub(super) fn is_last(&self, level: usize) -> bool {
-        level + 1 == self.levels.len()
+    /// How many trials the last level has, where those are enough to compare.
+    pub(super) fn trained(&self, dimensions: usize) -> Option<usize> {
+        let last = self.levels.last()?;
+        last.is_full(dimensions).then_some(last.ranked.len())
     }
 
     pub(super) fn count(&self, level: usize) -> usize {

@@ -46,6 +46,8 @@ pub(super) struct Run {
     /// The unit that is told next.
     next: u64,
     until: u64,
+    /// When it is ended or its worker fails, if before it gets there: what is told and saved until then counts.
+    ends_ms: Option<u64>,
 }
 
 impl Run {
@@ -78,7 +80,7 @@ impl Run {
 }
 
 impl Trainer {
-    /// `faults`: workers fail, so that checkpoints on the way count.
+    /// `faults`: workers fail, so that checkpoints on the way count; they do, too, where attempts have a limit of time.
     pub fn new(spec: &Spec, table: Table, faults: bool) -> Trainer {
         let spec = trained_by_the_fleet(spec, table.curve_units);
         let kind = spec
@@ -89,7 +91,7 @@ impl Trainer {
         let is_watched = kind != SchedulerKind::None;
         let rungs = Scheduler::new(kind, Goal::Minimize, units).map(|s| s.rungs());
         let saved_every = match spec.checkpoint.every {
-            Period::Epochs(n) if faults => u64::from(n),
+            Period::Epochs(n) if faults || spec.limits.time.is_some() => u64::from(n),
             _ => 0,
         };
         Trainer {
@@ -119,7 +121,7 @@ impl Trainer {
         order: &StartOrder,
         life: u64,
         began_ms: u64,
-        fails_ms: Option<u64>,
+        ends_ms: Option<u64>,
     ) -> Result<Run, ExecutorEvent> {
         let Some(row) = self.table.row(&order.parameters) else {
             let detail = "the table has no such row".to_owned();
@@ -143,24 +145,26 @@ impl Trainer {
             at: from,
             next: from,
             until: order.until,
+            ends_ms,
         };
-        run.next = self.next_unit(&run, fails_ms);
+        run.next = self.next_unit(&run);
         Ok(run)
     }
 
     /// What is told next: the next unit where a verdict may follow it; else the last one, or the last one that is saved before
-    /// the worker fails.
-    fn next_unit(&self, run: &Run, fails_ms: Option<u64>) -> u64 {
+    /// the run is ended.
+    fn next_unit(&self, run: &Run) -> u64 {
         let first = (run.at + 1).min(run.until);
         if self.every_unit {
             return first;
         }
         let diverges = |unit: &u64| self.value(run, *unit).is_some_and(|v| !v.is_finite());
         let end = (first..=run.until).find(diverges).unwrap_or(run.until);
-        let saved = fails_ms
-            .filter(|fails| run.reached_ms(end) > *fails)
-            .and_then(|fails| {
-                let is_saved = |unit: &u64| self.is_saved(*unit) && run.reached_ms(*unit) <= fails;
+        let saved = run
+            .ends_ms
+            .filter(|ends| run.reached_ms(end) > *ends)
+            .and_then(|ends| {
+                let is_saved = |unit: &u64| self.is_saved(*unit) && run.reached_ms(*unit) <= ends;
                 (first..end).rev().find(is_saved)
             });
         saved.unwrap_or(end)
@@ -186,12 +190,7 @@ impl Trainer {
     }
 
     /// A run reached the unit it went to: what its executor says, and whether it goes on.
-    pub fn reach(
-        &self,
-        run: &mut Run,
-        wall: WallMs,
-        fails_ms: Option<u64>,
-    ) -> (Vec<ExecutorEvent>, bool) {
+    pub fn reach(&self, run: &mut Run, wall: WallMs) -> (Vec<ExecutorEvent>, bool) {
         let (trial, attempt) = (run.trial, run.attempt);
         let end = |end| ExecutorEvent::Ended {
             trial,
@@ -240,14 +239,14 @@ impl Trainer {
         if is_over {
             events.push(end(AttemptEnd::Reached));
         } else {
-            run.next = self.next_unit(run, fails_ms);
+            run.next = self.next_unit(run);
         }
         (events, !is_over)
     }
 }
 
-/// Workers answer for external trials, of which a time limit ends none. A trial without a length of its own is as long as the longest curve; one unit where
-/// nobody looks before its end.
+/// Workers answer for external trials, and nobody else gets one whose worker takes long. A trial without a length of its own is as long
+/// as the longest curve; one unit where nobody looks before its end.
 fn trained_by_the_fleet(spec: &Spec, curve_units: usize) -> Spec {
     let mut spec = spec.clone();
     if spec.is_external() {

@@ -1,9 +1,8 @@
 //! What the process expects of one point, in the objective's own unit, and the trials that it takes to be most like it.
 
 use super::posterior::Posterior;
-use super::{Model, informative, quantile, select};
+use super::{Model, quantile};
 use crate::sampler::Known;
-use crate::sampler::history::Told;
 use crate::{Expected, Neighbour};
 
 /// Values that stand for the distribution at a point.
@@ -23,8 +22,7 @@ pub(in crate::sampler) fn explain(
     let posterior = Posterior::new(known.axes, &model.points, output, &[], &[])?;
     let (mean, variance) = posterior.predict(point);
     let deviation = libm::sqrt(variance);
-    let told = select(known);
-    let told: Vec<Told<'_>> = informative(&told, model.success.as_ref()).collect();
+    let told = &model.told;
     let losses = told.iter().map(|told| told.loss);
     let scale = Scale::new(output.values.iter().copied().zip(losses));
     let best = scale.best().filter(|_| scale.differs())?;

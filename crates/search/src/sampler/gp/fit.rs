@@ -24,7 +24,7 @@ pub(super) struct Hyper {
 
 /// A normal prior on a logarithm.
 #[derive(Clone, Copy, Debug)]
-struct Prior {
+pub(super) struct Prior {
     mean: f64,
     deviation: f64,
 }
@@ -50,9 +50,14 @@ const SCALE: Prior = Prior {
     mean: 0.0,
     deviation: 1.0,
 };
-const NOISE: Prior = Prior {
+pub(super) const NOISE: Prior = Prior {
     mean: -6.0,
     deviation: 2.0,
+};
+/// Of values that say only which of two things happened: what happens by chance is noise.
+pub(super) const NOISE_OF_LABELS: Prior = Prior {
+    mean: -1.0,
+    deviation: 1.0,
 };
 /// Of each of the two of a warping.
 const WARPING: Prior = Prior {
@@ -79,6 +84,7 @@ const BOUND: f64 = 14.0;
 struct Points<'a> {
     axes: &'a Axes,
     all: &'a [&'a [f64]],
+    noise: Prior,
     /// The axes that are warped.
     warped: Vec<usize>,
 }
@@ -165,10 +171,11 @@ impl Pairs {
     }
 }
 
-/// The most probable parameters for these points and values.
-pub(super) fn fit(axes: &Axes, points: &[&[f64]], values: &[f64]) -> Hyper {
+/// The most probable parameters for these points and values, whose noise is expected to be so.
+pub(super) fn fit(axes: &Axes, points: &[&[f64]], values: &[f64], noise: Prior) -> Hyper {
     let plain = Points {
         axes,
+        noise,
         all: points,
         warped: Vec::new(),
     };
@@ -189,7 +196,7 @@ pub(super) fn fit(axes: &Axes, points: &[&[f64]], values: &[f64]) -> Hyper {
 
 /// The logarithm of the best posterior density on the way up, and where that is.
 fn uphill(points: &Points<'_>, values: &[f64], from: Option<&[f64]>) -> (f64, Vec<f64>) {
-    let priors = priors(points.axes.len(), points.warped.len());
+    let priors = priors(points);
     let mut x: Vec<f64> = priors.iter().map(|prior| prior.mean).collect();
     if let Some(from) = from {
         x[..from.len()].copy_from_slice(from);
@@ -212,10 +219,11 @@ fn uphill(points: &Points<'_>, values: &[f64], from: Option<&[f64]>) -> (f64, Ve
 }
 
 /// The axes' weights, the scale, the noise, the warpings.
-fn priors(dimensions: usize, warped: usize) -> Vec<Prior> {
+fn priors(points: &Points<'_>) -> Vec<Prior> {
+    let (dimensions, warped) = (points.axes.len(), points.warped.len());
     let mean = WEIGHT.mean - libm::log(dimensions.max(1) as f64);
     let mut priors = vec![Prior { mean, ..WEIGHT }; dimensions];
-    priors.extend([SCALE, NOISE]);
+    priors.extend([SCALE, points.noise]);
     priors.extend(vec![WARPING; 2 * warped]);
     priors
 }
@@ -319,6 +327,7 @@ mod tests {
         let points = Points {
             axes: &axes,
             all: &[&[0.2], &[0.7]],
+            noise: NOISE,
             warped: vec![],
         };
         let (log, gradient) = likelihood(&points, &[1.0, -0.5], &[1.0, 0.5, -2.0]).unwrap();
@@ -340,6 +349,7 @@ mod tests {
         let points = Points {
             axes: &axes,
             all: &all,
+            noise: NOISE,
             warped: vec![0, 1],
         };
         let values = [1.0, -0.5, 0.3, -0.8];
@@ -366,7 +376,7 @@ mod tests {
         let points: Vec<&[f64]> = places.iter().map(|p| &p[..]).collect();
         let warping = |value: fn(f64) -> f64| {
             let values: Vec<f64> = places.iter().map(|p| value(p[0])).collect();
-            fit(&axes(1), &points, &values).warpings[0]
+            fit(&axes(1), &points, &values, NOISE).warpings[0]
         };
         let steep = warping(|x| 0.7 * libm::log(x + 0.01) + 1.0);
         assert!(steep.place(0.1) > 0.2, "{steep:?}");
@@ -382,7 +392,7 @@ mod tests {
             .collect();
         let points: Vec<&[f64]> = places.iter().map(|p| &p[..]).collect();
         let values: Vec<f64> = places.iter().map(|p| 4.0 * p[0] * p[0] - 1.5).collect();
-        let hyper = fit(&axes(2), &points, &values);
+        let hyper = fit(&axes(2), &points, &values, NOISE);
         assert!(hyper.weights[0] > hyper.weights[1] + 2.0, "{hyper:?}");
         assert!(hyper.noise < -4.0, "{hyper:?}");
     }

@@ -13,7 +13,7 @@ use super::acquire::Place;
 use super::boxes::{Boxes, Normal};
 use super::posterior::Posterior;
 use super::success::Success;
-use super::{Model, Output, acquire, informative, spread};
+use super::{Model, Output, acquire, spread};
 use crate::Assignment;
 use crate::front::Sweep;
 use crate::sampler::Known;
@@ -35,9 +35,12 @@ const MARGIN: f64 = 0.1;
 /// At least one trial has a value.
 pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
     let several = known.several;
-    let told = select(known, TOLD_MAX[several.objectives()]);
-    let success = Success::of(known.axes, &told);
-    let told: Vec<Told<'_>> = informative(&told, success.as_ref()).collect();
+    let success = Success::of(known);
+    let foretold = success.as_ref().map_or(&[][..], Success::foretold);
+    let count = TOLD_MAX[several.objectives()];
+    let foretold = &foretold[..foretold.len().min(count / 4)];
+    let mut told = select(known, count - foretold.len());
+    told.extend_from_slice(foretold);
     let points: Vec<&[f64]> = told.iter().map(|told| told.point).collect();
     let chosen = spread(points.len());
     let fair = worst_on_front(known);
@@ -55,6 +58,7 @@ pub(super) fn model<'a>(known: &Known<'a>) -> Model<'a> {
     });
     let outputs = outputs.collect();
     Model {
+        told: Vec::new(),
         points,
         outputs,
         success,

@@ -86,10 +86,10 @@ impl<'a> Posterior<'a> {
             (Outcome { alpha, best }, means)
         };
         let (believed, means) = outcome(&vec![0.0; running.len()]);
-        let outcomes = match chances {
-            _ if running.is_empty() => vec![believed.clone()],
-            [] => vec![believed.clone()],
-            _ => chances.iter().map(|chances| outcome(chances).0).collect(),
+        let outcomes = if running.is_empty() || chances.is_empty() {
+            vec![believed.clone()]
+        } else {
+            chances.iter().map(|chances| outcome(chances).0).collect()
         };
         Some(Posterior {
             metric,
@@ -169,6 +169,15 @@ impl<'a> Posterior<'a> {
     fn means_of(&self, covariances: &[f64]) -> impl Iterator<Item = f64> {
         let outcomes = self.outcomes.iter();
         outcomes.map(|outcome| dot(covariances, &outcome.alpha))
+    }
+
+    /// The mean at trial `i`, whose value is `value`, as the other trials have it.
+    pub(super) fn left_out(&self, i: usize, value: f64) -> f64 {
+        let mut whitened = vec![0.0; self.points.len()];
+        whitened[i] = 1.0;
+        self.factor.solve(&mut whitened);
+        // The inverse's entry on the diagonal.
+        value - self.believed.alpha[i] / dot(&whitened, &whitened)
     }
 
     /// How the function's values at two points go together, from 0 to 1.
