@@ -154,7 +154,10 @@ fn columns(document: &SweepDocument, finals: &Finals) -> Vec<(String, Vec<Cell>)
     let told: BTreeSet<&String> = trials.iter().flat_map(|t| t.metrics.keys()).collect();
     for name in told.difference(&metrics) {
         let cell = |t: &TrialRow| t.metrics.get(*name).map_or(Cell::Null, |v| Cell::Real(*v));
-        columns.push(column(&format!("metrics.{name}"), &cell));
+        let title = qualified("metrics", &format!("metrics.{name}"), |title| {
+            is_column(&columns, title)
+        });
+        columns.push(column(&title, &cell));
     }
     for key in metrics {
         let cells = finals
@@ -254,7 +257,7 @@ mod tests {
     fn no_two_columns_have_one_name() {
         let trial = json!({
             "trial": "s/0", "number": 0, "state": "completed", "attempts": 1, "value": 0.5, "epochs": 3,
-            "parameters": {"value": 7, "loss": 8, "parameters.loss": 9, "x": 1}, "worker": null, "reason": null
+            "parameters": {"value": 7, "loss": 8, "parameters.loss": 9, "x": 1, "metrics.ms": 2}, "metrics": {"ms": 0.25}, "worker": null, "reason": null
         });
         let document: SweepDocument = serde_json::from_value(json!({
             "sweep": "s", "state": "completed", "reason": null, "objective": {"metric": "loss", "goal": "minimize"},
@@ -276,6 +279,8 @@ mod tests {
             ("parameters.loss", Cell::Int(8)),
             ("parameters.parameters.loss", Cell::Int(9)),
             ("x", Cell::Int(1)),
+            ("metrics.ms", Cell::Int(2)),
+            ("metrics.metrics.ms", Cell::Real(0.25)),
             ("epochs", Cell::Int(3)),
             ("metrics.epochs", Cell::Real(2.0)),
         ] {

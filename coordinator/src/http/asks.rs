@@ -126,9 +126,10 @@ fn wrong(error: impl std::fmt::Display) -> CommandError {
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandError> {
     // A list would be read by the order of the keys.
-    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
-    let read = object.and_then(|object| serde_json::from_value(object.into()));
-    read.map_err(|e| wrong(format!("the body cannot be read: {e}")))
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(wrong("the body is not a JSON object".to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|e| wrong(format!("the body cannot be read: {e}")))
 }
 
 fn code(error: &CommandError) -> StatusCode {
@@ -203,6 +204,7 @@ mod tests {
             r#"{"attempt":1,"value":NaN}"#,
             r#"{"attempt":1,"value":1,"metrics":{"ms":"fast"}}"#,
             r#"{"value":1}"#,
+            r#"{"attempt":1,"value":1,"value":2}"#,
             "[1, 2.0]",
             "[]x",
             "{",

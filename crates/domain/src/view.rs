@@ -4,6 +4,7 @@ mod artifacts;
 mod datasets;
 mod row;
 mod suggestions;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use bonfire_search::{Assignment, Goal, RungPlan, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cluster::{Cluster, Source, Sweep, Trial, TrialState, WorkerState};
+use crate::cluster::{Cluster, Source, Sweep, Trial, WorkerState};
 use crate::command::Admission;
 use crate::id::{Attempt, Digest, SweepId, TrialId, WallMs, WorkerId};
 use crate::leader::deadline;
@@ -25,6 +26,7 @@ pub use row::{TrialRow, trial_row};
 pub use suggestions::{
     NeighbourDocument, SUGGESTIONS_MAX, SuggestionDocument, SuggestionsDocument, suggestions,
 };
+pub use told::told;
 
 /// Running trials in the row of a sweep.
 pub const RUNNING_MAX: usize = 12;
@@ -440,31 +442,6 @@ pub fn asked(cluster: &Cluster, id: TrialId, attempt: Attempt) -> Option<AskDocu
         parameters: parameters_json(&trial.parameters),
         deadline: deadline(sweep, trial).map(time_text),
     })
-}
-
-/// What was told of an external trial: key, unit, value and time. The last value of a trial that is complete was told when its last
-/// attempt ended, if not before.
-pub fn told(cluster: &Cluster, id: TrialId) -> Vec<serde_json::Value> {
-    let Some(sweep) = cluster.sweep(id.sweep) else {
-        return vec![];
-    };
-    let Some(trial) = sweep.trial(id.number) else {
-        return vec![];
-    };
-    let ended = trial.history.last().and_then(|r| r.ended.as_ref());
-    let ended = ended.filter(|_| trial.state == TrialState::Completed);
-    let last = trial.observations.len().saturating_sub(1);
-    let told_at = sweep.told_at.get(&id.number);
-    let told_at = told_at.map_or(&[][..], |told_at| &told_at[..]);
-    let points = trial.observations.iter().enumerate().map(|(at, seen)| {
-        let told_at = told_at.iter().find(|(unit, _)| *unit == seen.step);
-        let ended = ended.filter(|_| at == last);
-        let time = told_at.map(|(_, at)| *at).or(ended.map(|(at, _)| *at));
-        json!({
-            "key": sweep.spec.objective.metric, "step": seen.step, "epoch": seen.epoch, "value": seen.value, "time": time.map(time_text),
-        })
-    });
-    points.collect()
 }
 
 /// The workers; `connected` says whose stream is open.

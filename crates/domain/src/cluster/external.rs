@@ -211,7 +211,7 @@ impl Cluster {
             // Its asker could not know. A value that comes after the decision is not part of what was decided.
             (Told::Intermediate { .. }, _) if stopped => Ok(vec![answer(false, false, false)]),
             // The sweep ended, or somebody ended the trial, before its asker was done.
-            (Told::Value { .. } | Told::Failed { .. }, TrialState::Cancelled) => {
+            (_, TrialState::Cancelled | TrialState::Pruned) => {
                 Ok(vec![answer(false, false, false)])
             }
             (_, state) => Err(not_from(state.name(), "take what was told")),

@@ -198,6 +198,21 @@ fn a_good_value_and_many_failures_end_the_sweep() {
     }
 }
 
+/// It has a value, so it is pruned where the sweep ends; what its asker tells then is answered.
+#[test]
+fn who_has_told_something_when_the_sweep_ends_hears_of_it() {
+    let mut story = Story::new();
+    let text = PLAIN.replace("goal: minimize", "goal: minimize, stop_at: 0.1");
+    story.submit(&spec(&text));
+    story.ask(71);
+    story.ask(72);
+    story.tell(1, 1, at(1, 0.9));
+    story.tell(0, 1, value(0.05));
+    story.tell(1, 1, value(0.8));
+    story.tell(1, 1, failed());
+    story.is("ask_stop_told.txt");
+}
+
 #[test]
 fn a_grid_ends_by_itself() {
     let mut story = Story::new();

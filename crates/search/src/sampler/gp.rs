@@ -310,6 +310,38 @@ mod tests {
         assert_eq!(select(&few.known(), TOLD_MAX).len(), TOLD_MAX);
     }
 
+    /// With several objectives as with one, of the trials that failed those alone that the others foretell are looked at.
+    #[test]
+    fn failures_that_nothing_foretells_are_left_out() {
+        let goals = [Goal::Minimize, Goal::Minimize];
+        for goals in [&goals[..1], &goals] {
+            let space = search(&[]).space().clone();
+            let sampler = Sampler::new(SamplerKind::Gp, space, Goal::Minimize, 1).unwrap();
+            let mut sampler = sampler.toward(goals).unwrap();
+            let failed = [4, 11, 13, 22, 29, 37];
+            for number in 0..40 {
+                let x = f64::from(number * 17 % 40) / 40.0;
+                let parameters = Assignment::from([("x".to_owned(), Value::Real(x))]);
+                sampler.observe(&Event::Created { number, parameters });
+                let ending = match failed.contains(&number) {
+                    true => Ending::Failed,
+                    false => Ending::Completed,
+                };
+                let values = [x, 1.0 - x][..goals.len()].to_vec();
+                let at = 1;
+                if ending == Ending::Completed {
+                    sampler.observe(&Event::Several { number, at, values });
+                }
+                sampler.observe(&Event::Ended { number, ending });
+            }
+            let known = sampler.known();
+            let model = Model::new(&known);
+            let foretold = model.success.as_ref().unwrap().foretold().len();
+            assert!(foretold <= 1, "{foretold}");
+            assert_eq!(model.points.len(), 40 - failed.len() + foretold);
+        }
+    }
+
     #[test]
     fn the_fitted_trials_are_the_best_and_some_of_all_others() {
         for count in [0, 1, FIT_MAX, FIT_MAX + 1, TOLD_MAX] {

@@ -257,7 +257,9 @@ impl History {
             let mut losses: Vec<f64> = values.map(|value| goal.loss(*value)).collect();
             losses.sort_by(f64::total_cmp);
             let good = (1.0 - BAD_SHARE) * losses.len() as f64;
-            losses.get(good as usize).copied()
+            // What is as good as the best is not bad.
+            let bar = losses.get(good as usize).copied();
+            bar.filter(|bar| *bar > losses[0])
         };
         let bars: Vec<Option<f64>> = (0..self.level().unwrap_or(0)).map(bar).collect();
         newest.into_iter().filter_map(move |(number, trial)| {

@@ -78,9 +78,9 @@ fn worst_on_front(known: &Known<'_>) -> Losses {
     worst
 }
 
-/// The trials to look at, best first.
+/// The trials to look at, best first; none that failed.
 fn select<'a>(known: &Known<'a>, count: usize) -> Vec<Told<'a>> {
-    let all = known.history.told();
+    let all = known.history.valued();
     let best = if all <= count { count } else { count / 2 };
     let sorted = Several::sorted(known, best);
     let mut told: Vec<Told<'a>> = Vec::new();
@@ -92,7 +92,8 @@ fn select<'a>(known: &Known<'a>, count: usize) -> Vec<Told<'a>> {
     told.truncate(best);
     let mut numbers: Vec<u32> = told.iter().map(|told| told.number).collect();
     numbers.sort_unstable();
-    let is_other = |told: &Told<'_>| numbers.binary_search(&told.number).is_err();
+    let is_other =
+        |told: &Told<'_>| !told.has_failed() && numbers.binary_search(&told.number).is_err();
     let newest = known.history.newest(known.goal).filter(is_other);
     let room = count - told.len();
     told.extend(newest.take(room));
