@@ -185,8 +185,11 @@ impl Life {
         let after = self.cluster.trial(trial).unwrap().into_owned();
         let answer = effects.iter().find_map(|e| match e {
             Effect::Told {
-                repeated, proceed, ..
-            } => Some((*repeated, *proceed)),
+                repeated,
+                proceed,
+                kept,
+                ..
+            } => Some((!repeated && *kept, *proceed)),
             _ => None,
         });
         let refused = effects.iter().any(|e| matches!(e, Effect::Refused(_)));
@@ -194,7 +197,7 @@ impl Life {
         if attempt != before.attempt {
             assert!(refused, "an older attempt told {told:?}");
         }
-        let changed = matches!(answer, Some((false, _)));
+        let changed = matches!(answer, Some((true, _)));
         if !changed {
             assert_eq!(before, after, "{told:?} changed nothing");
         }
