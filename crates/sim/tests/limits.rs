@@ -1,5 +1,4 @@
 //! A sweep of a table whose attempts may take only so long.
-#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use bonfire_domain::search::Value;
 use bonfire_domain::spec::check;
@@ -9,7 +8,7 @@ const RATES: [f64; 4] = [0.1, 0.2, 0.3, 0.4];
 
 /// Trials of a rate take a thousand times as many seconds, and end with the rate as their loss.
 fn simulate(text: &str) -> SimDocument {
-    let spec = check(text.as_bytes(), &[]).unwrap();
+    let spec = check(text.as_bytes(), &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
     let cells = |by: f64| {
         let real = |rate: &f64| Cell::Value(Value::Real(rate * by));
         RATES.iter().map(real).collect()
@@ -29,9 +28,16 @@ fn simulate(text: &str) -> SimDocument {
         seed: 0,
         mtbf_ms: None,
     };
-    let mut fleet = TableFleet::new(&spec, &columns, &names, setting).unwrap();
-    while !fleet.advance(100).unwrap().is_over {}
-    fleet.document().unwrap()
+    let fleet = TableFleet::new(&spec, &columns, &names, setting);
+    let mut fleet = fleet.unwrap_or_else(|problems| panic!("{problems:?}"));
+    let mut is_over = false;
+    while !is_over {
+        let progress = fleet.advance(100);
+        is_over = progress.unwrap_or_else(|error| panic!("{error:?}")).is_over;
+    }
+    fleet
+        .document()
+        .unwrap_or_else(|| panic!("the sweep is there"))
 }
 
 const SEARCH: &str = "search:

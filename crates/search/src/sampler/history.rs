@@ -246,7 +246,7 @@ impl History {
         numbers.filter_map(move |number| self.tell(goal, *number))
     }
 
-    /// Of the newest `count` trials those that are bad below the rung on which others compare, newest first, without a value: each
+    /// Of the newest `count` trials those that are bad below the rung on which others compare, newest first, told as failed ones are: each
     /// among the worst [`BAD_SHARE`] of those of them that got to the highest rung it got to.
     pub(super) fn bad_below(&self, goal: Goal, count: usize) -> impl Iterator<Item = Told<'_>> {
         let newest = self.trials.iter().rev().take(count);
